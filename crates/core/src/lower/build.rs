@@ -1,0 +1,413 @@
+//! From nodes to kernels, one per value that lives in memory, before any fusion.
+
+use std::collections::HashMap;
+
+use super::body::{Body, Missing, View, squeeze};
+use super::index::{self, ravel};
+use super::{Virtual, VirtualKind};
+use crate::dtype::DType;
+use crate::graph::{Graph, NodeId};
+use crate::op::{Op, Reduce};
+use crate::plan::{BufferId, Guard, Index, Inst, Kernel, Kind, MatMul, Matrix, Place, Store};
+use crate::program::Entry;
+use crate::shape::Shape;
+
+/// One-pass sums up to this length, however few rows there are.
+const ROW_LEN_SERIAL: usize = 2048;
+/// Rows that give a device enough to do side by side.
+const ROWS_PARALLEL: usize = 64;
+/// Terms of one partial sum.
+const CHUNK_LEN: usize = 1024;
+/// Terms of one partial sum of a product whose inner axis is longer than a device may loop.
+const K_CHUNK: usize = 8192;
+
+/// Kernels of one entry over virtual buffers: each tensor its own buffer.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) kernels: Vec<Kernel>,
+    pub(super) virtuals: Vec<Virtual>,
+}
+
+/// Where the values of an entry live.
+pub(super) struct Context<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) located: Vec<bool>,
+    pub(super) homes: HashMap<NodeId, BufferId>,
+    loop_iterations_max: usize,
+}
+
+/// What a reduction reads: a node, or a tensor that has no node because it is an intermediate sum.
+#[derive(Clone)]
+enum Source {
+    Node(NodeId),
+    Temp(BufferId),
+}
+
+pub(super) fn build(
+    graph: &Graph,
+    entry: &Entry,
+    live: &[bool],
+    located: Vec<bool>,
+    loop_iterations_max: usize,
+) -> Result<Draft, Missing> {
+    let mut context = Context { graph, located, homes: HashMap::new(), loop_iterations_max };
+    let mut draft = Draft { kernels: Vec::new(), virtuals: Vec::new() };
+    for id in graph.ids().filter(|id| live[id.index()] && context.located[id.index()]) {
+        let ty = graph.ty(id);
+        let kind = match &graph[id].op {
+            Op::Feed(feed) => {
+                let position = entry.feeds.iter().position(|f| f == feed).expect("verified: every feed is listed");
+                VirtualKind::Feed(position)
+            }
+            Op::Variable(variable) => VirtualKind::Variable(*variable),
+            Op::Constant { .. } => VirtualKind::Constant(id),
+            _ => VirtualKind::Temp,
+        };
+        let home = draft.add(Virtual { kind, dtype: ty.dtype, len: ty.shape.len() });
+        context.homes.insert(id, home);
+    }
+    for id in graph.ids().filter(|id| live[id.index()] && context.located[id.index()]) {
+        if !graph.ty(id).shape.is_empty() {
+            draft.node(&context, id)?;
+        }
+    }
+    for (position, fetch) in entry.fetches.iter().enumerate() {
+        draft.deliver(&context, fetch.node, VirtualKind::Fetch(position))?;
+    }
+    for update in &entry.updates {
+        draft.deliver(&context, update.node, VirtualKind::Variable(update.variable))?;
+    }
+    Ok(draft)
+}
+
+impl Draft {
+    pub(super) fn add(&mut self, new: Virtual) -> BufferId {
+        // A variable is one buffer, whether read or written.
+        if let VirtualKind::Variable(_) = new.kind
+            && let Some(same) = self.virtuals.iter().position(|v| v.kind == new.kind)
+        {
+            return BufferId::from_index(same);
+        }
+        self.virtuals.push(new);
+        BufferId::from_index(self.virtuals.len() - 1)
+    }
+
+    fn temp(&mut self, len: usize) -> BufferId {
+        self.add(Virtual { kind: VirtualKind::Temp, dtype: DType::F32, len })
+    }
+
+    /// The kernel that computes a located node.
+    fn node<'a>(&mut self, context: &'a Context<'a>, id: NodeId) -> Result<(), Missing> {
+        let home = context.homes[&id];
+        match &context.graph[id].op {
+            Op::Feed(_) | Op::Variable(_) | Op::Constant { .. } => Ok(()),
+            Op::Reduce { op, x, axes } => self.reduce(context, id, *op, *x, axes, home),
+            Op::MatMul { a, b, transpose_a, transpose_b } => self.matmul(context, id, [*a, *b], [*transpose_a, *transpose_b], home),
+            Op::ScatterAdd { index, updates, rows: _ } => self.scatter_add(context, id, *index, *updates, home),
+            Op::Splat { .. }
+            | Op::Iota { .. }
+            | Op::RandomBits { .. }
+            | Op::Unary(..)
+            | Op::Binary(..)
+            | Op::Compare(..)
+            | Op::Select { .. }
+            | Op::Cast { .. }
+            | Op::Detach(_)
+            | Op::Broadcast { .. }
+            | Op::Reshape { .. }
+            | Op::Permute { .. }
+            | Op::Slice { .. }
+            | Op::Pad { .. }
+            | Op::Concat { .. }
+            | Op::Gather { .. } => {
+                let kernel = map(context, id, home, Body::expand)?;
+                self.kernels.push(kernel);
+                Ok(())
+            }
+        }
+    }
+
+    /// Stores a root's value where the host or the next run finds it.
+    fn deliver<'a>(&mut self, context: &'a Context<'a>, node: NodeId, kind: VirtualKind) -> Result<(), Missing> {
+        let ty = context.graph.ty(node);
+        let home = self.add(Virtual { kind, dtype: ty.dtype, len: ty.shape.len() });
+        if !ty.shape.is_empty() && context.homes.get(&node) != Some(&home) {
+            let kernel = map(context, node, home, Body::value)?;
+            self.kernels.push(kernel);
+        }
+        Ok(())
+    }
+
+    fn reduce<'a>(&mut self, context: &'a Context<'a>, id: NodeId, op: Reduce, x: NodeId, axes: &[usize], home: BufferId) -> Result<(), Missing> {
+        let mut shape = context.graph.ty(x).shape.to_vec();
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        for &axis in axes.iter().filter(|&&axis| shape[axis] != 1) {
+            match runs.last_mut() {
+                // Axes of size 1 in between do not part neighbours.
+                Some((_, end)) if shape[*end..axis].iter().all(|&s| s == 1) => *end = axis + 1,
+                _ => runs.push((axis, axis + 1)),
+            }
+        }
+        if runs.is_empty() {
+            self.kernels.push(map_of(context, id, home, |body| body.value(x, body_view(&shape, &squeeze(&shape)))) ?);
+            return Ok(());
+        }
+        // Neighbouring axes are one long axis; separate groups are reduced one after the other, innermost first.
+        let mut source = Source::Node(x);
+        while let Some((start, end)) = runs.pop() {
+            let out = if runs.is_empty() { home } else {
+                let kept: usize = shape[..start].iter().chain(&shape[end..]).product();
+                self.temp(kept)
+            };
+            self.reduce_run(context, id, op, &source, &shape, (start, end), out)?;
+            shape[start..end].fill(1);
+            source = Source::Temp(out);
+        }
+        Ok(())
+    }
+
+    /// Reduces the axes `start..end` of a tensor.
+    #[expect(clippy::too_many_arguments, reason = "one reduction is that many facts")]
+    fn reduce_run(
+        &mut self,
+        context: &Context<'_>,
+        id: NodeId,
+        op: Reduce,
+        source: &Source,
+        shape: &[usize],
+        (start, end): (usize, usize),
+        out: BufferId,
+    ) -> Result<(), Missing> {
+        let len: usize = shape[start..end].iter().product();
+        let merged = [&shape[..start], &[len], &shape[end..]].concat();
+        let outer = [&shape[..start], &shape[end..]].concat();
+        let rows: usize = outer.iter().product();
+        // Four walks over a row are what a fused softmax needs at most.
+        let too_long = len > context.loop_iterations_max / 4;
+        if !too_long && (len <= ROW_LEN_SERIAL || rows >= ROWS_PARALLEL) {
+            let outer_space = squeeze(&outer);
+            let space = [&outer_space[..], &[len]].concat();
+            let mut body = Body::new(context, space.clone());
+            let view = merged_view(&merged, start, &Index::axis(space.len() - 1), &space);
+            let value = read(&mut body, source, view)?;
+            let folded = body.push(Inst::Fold(op, value));
+            self.kernels.push(body.finish(id, Kind::Rows, folded, out));
+            return Ok(());
+        }
+        // Partial sums over chunks, then the sum of those.
+        let chunks = len.div_ceil(CHUNK_LEN);
+        let outer_space = squeeze(&outer);
+        let space = [&outer_space[..], &[chunks, CHUNK_LEN]].concat();
+        let at = |axis: usize| Index::axis(axis);
+        let chunk_axis = space.len() - 2;
+        let chunk_len = i64::try_from(CHUNK_LEN).expect("small");
+        let r = index::add(&index::scale(&at(chunk_axis), chunk_len), &at(chunk_axis + 1), &space);
+        let mut body = Body::new(context, space.clone());
+        let view = merged_view(&merged, start, &r, &space);
+        let mut value = read(&mut body, source, view)?;
+        if len % CHUNK_LEN != 0 {
+            let guard = Guard { index: r, low: 0, high: i64::try_from(len).expect("32 bits"), step: 1 };
+            value = body.guard_all(&guard, value, neutral(op));
+        }
+        let folded = body.push(Inst::Fold(op, value));
+        let partial = self.temp(rows * chunks);
+        self.kernels.push(body.finish(id, Kind::Rows, folded, partial));
+        // [outer…, chunks], reduced over its last axis.
+        let shape = [&outer[..], &[chunks]].concat();
+        let last = outer.len();
+        self.reduce_run(context, id, op, &Source::Temp(partial), &shape, (last, last + 1), out)
+    }
+
+    fn matmul(&mut self, context: &Context<'_>, id: NodeId, [a, b]: [NodeId; 2], transposes: [bool; 2], home: BufferId) -> Result<(), Missing> {
+        let shape = &context.graph.ty(id).shape;
+        let batch = shape[..shape.rank() - 2].to_vec();
+        let (m, n) = (shape[shape.rank() - 2], shape[shape.rank() - 1]);
+        let shape_a = &context.graph.ty(a).shape;
+        let k = shape_a[shape_a.rank() - if transposes[0] { 2 } else { 1 }];
+        let a = matrix(context, a, transposes[0])?;
+        let b = matrix(context, b, transposes[1])?;
+        let k_chunk = if k > context.loop_iterations_max { K_CHUNK } else { k.max(1) };
+        let matmul = MatMul { batch: batch.clone(), m, n, k, k_chunk, a, b };
+        let splits = matmul.splits();
+        let mut space = batch;
+        space.extend([m, n]);
+        if splits == 1 {
+            let mut body = Body::new(context, space);
+            let acc = body.push(Inst::Acc);
+            self.kernels.push(body.finish(id, Kind::MatMul(matmul), acc, home));
+            return Ok(());
+        }
+        let len: usize = space.iter().product();
+        let partial = self.temp(splits * len);
+        let mut body = Body::new(context, [&[splits], &space[..]].concat());
+        let acc = body.push(Inst::Acc);
+        self.kernels.push(body.finish(id, Kind::MatMul(matmul), acc, partial));
+        self.reduce_run(context, id, Reduce::Sum, &Source::Temp(partial), &[&[splits], &space[..]].concat(), (0, 1), home)
+    }
+
+    /// `out[r, …] = Σ_i (index[i] = r ? updates[i, …] : 0)`: every element gathers its own, in order, without atomics.
+    fn scatter_add(&mut self, context: &Context<'_>, id: NodeId, index: NodeId, updates: NodeId, home: BufferId) -> Result<(), Missing> {
+        let shape = context.graph.ty(id).shape.clone();
+        let count = context.graph.ty(index).shape.len();
+        let rank = shape.rank();
+        let outer = squeeze(&shape);
+        let rows: usize = outer.iter().product();
+        let coords = body_coords(&shape, &outer);
+        // As for long sums: partial sums over chunks of the index, where it is longer than a device may loop.
+        let split = count > context.loop_iterations_max / 4 || (count > ROW_LEN_SERIAL && rows < ROWS_PARALLEL);
+        let chunks = if split { count.div_ceil(CHUNK_LEN) } else { 1 };
+        let space = if split { [&outer[..], &[chunks, CHUNK_LEN]].concat() } else { [&outer[..], &[count]].concat() };
+        let i = if split {
+            let chunk_len = i64::try_from(CHUNK_LEN).expect("small");
+            index::add(&index::scale(&Index::axis(space.len() - 2), chunk_len), &Index::axis(space.len() - 1), &space)
+        } else {
+            index::normal(Index::axis(space.len() - 1), &space)
+        };
+        let mut body = Body::new(context, space.clone());
+        let chosen = body.value(index, View::Linear(i.clone()))?;
+        let row_len: usize = shape[1..].iter().product();
+        let within = ravel(&coords[1..], &shape[1..], &space);
+        let position = index::add(&index::scale(&i, i64::try_from(row_len).expect("32 bits")), &within, &space);
+        let update = body.value(updates, View::Linear(position))?;
+        let row = body.coord(coords[0].clone());
+        let hit = body.push(Inst::Compare(crate::op::Compare::Eq, chosen, row));
+        let zero = body.push(Inst::Const(DType::F32, 0));
+        let mut value = body.push(Inst::Select(hit, update, zero));
+        if split && count % CHUNK_LEN != 0 {
+            let guard = Guard { index: i, low: 0, high: i64::try_from(count).expect("32 bits"), step: 1 };
+            value = body.guard_all(&guard, value, 0);
+        }
+        let folded = body.push(Inst::Fold(Reduce::Sum, value));
+        debug_assert_eq!(coords.len(), rank);
+        if !split {
+            self.kernels.push(body.finish(id, Kind::Rows, folded, home));
+            return Ok(());
+        }
+        let partial = self.temp(rows * chunks);
+        self.kernels.push(body.finish(id, Kind::Rows, folded, partial));
+        let partial_shape = [&shape[..], &[chunks]].concat();
+        self.reduce_run(context, id, Reduce::Sum, &Source::Temp(partial), &partial_shape, (rank, rank + 1), home)
+    }
+}
+
+/// The elementwise kernel that stores a node's value.
+fn map<'a>(
+    context: &'a Context<'a>,
+    node: NodeId,
+    home: BufferId,
+    value: impl FnOnce(&mut Body<'a>, NodeId, View) -> Result<crate::plan::ValueId, Missing>,
+) -> Result<Kernel, Missing> {
+    let shape = context.graph.ty(node).shape.clone();
+    map_of(context, node, home, |body| value(body, node, body_view(&shape, &squeeze(&shape))))
+}
+
+fn map_of<'a>(
+    context: &'a Context<'a>,
+    node: NodeId,
+    home: BufferId,
+    value: impl FnOnce(&mut Body<'a>) -> Result<crate::plan::ValueId, Missing>,
+) -> Result<Kernel, Missing> {
+    let mut body = Body::new(context, squeeze(&context.graph.ty(node).shape));
+    let result = value(&mut body)?;
+    Ok(body.finish(node, Kind::Map, result, home))
+}
+
+/// One index per axis of `shape` over the space without its axes of size 1.
+fn body_coords(shape: &[usize], space: &[usize]) -> Vec<Index> {
+    let mut next = 0;
+    shape
+        .iter()
+        .map(|&size| {
+            if size == 1 {
+                return Index::constant(0);
+            }
+            next += 1;
+            index::normal(Index::axis(next - 1), space)
+        })
+        .collect()
+}
+
+fn body_view(shape: &[usize], space: &[usize]) -> View {
+    View::Axes(body_coords(shape, space))
+}
+
+/// The view of a tensor whose axes `start..end` were merged into one, which runs along `r`; the others run along the space.
+fn merged_view(merged: &[usize], start: usize, r: &Index, space: &[usize]) -> View {
+    let mut next = 0;
+    let coords: Vec<Index> = merged
+        .iter()
+        .enumerate()
+        .map(|(axis, &size)| {
+            if axis == start {
+                return index::normal(r.clone(), space);
+            }
+            if size == 1 {
+                return Index::constant(0);
+            }
+            next += 1;
+            index::normal(Index::axis(next - 1), space)
+        })
+        .collect();
+    View::Linear(ravel(&coords, merged, space))
+}
+
+fn read(body: &mut Body<'_>, source: &Source, view: View) -> Result<crate::plan::ValueId, Missing> {
+    match (source, view) {
+        (Source::Node(node), view) => body.value(*node, view),
+        (Source::Temp(temp), View::Linear(index)) => Ok(body.load(*temp, DType::F32, index, vec![], None)),
+        (Source::Temp(_), View::Axes(_)) => unreachable!("reductions read through linear views"),
+    }
+}
+
+/// Bits of the value that a reduction starts from.
+fn neutral(op: Reduce) -> u32 {
+    match op {
+        Reduce::Sum => 0f32,
+        Reduce::Max => f32::NEG_INFINITY,
+        Reduce::Min => f32::INFINITY,
+    }
+    .to_bits()
+}
+
+/// A matmul operand in place, or the node that must be laid out first.
+fn matrix(context: &Context<'_>, operand: NodeId, flip: bool) -> Result<Matrix, Missing> {
+    let shape: &Shape = &context.graph.ty(operand).shape;
+    let space: Vec<usize> = shape.to_vec();
+    let view = View::Axes((0..space.len()).map(|axis| index::normal(Index::axis(axis), &space)).collect());
+    let mut body = Body::new(context, space.clone());
+    let (buffer, position) = body.chase(operand, view)?;
+    let coefficient = |axis: usize| position.linear_in(axis).and_then(|c| usize::try_from(c).ok()).ok_or(Missing(operand));
+    let batch_strides = (0..space.len() - 2).map(coefficient).collect::<Result<Vec<_>, _>>()?;
+    let (rows, columns) = (space[space.len() - 2], space[space.len() - 1]);
+    let (by_row, by_column) = (coefficient(space.len() - 2)?, coefficient(space.len() - 1)?);
+    let offset = usize::try_from(position.offset).map_err(|_| Missing(operand))?;
+    let (transposed, leading) = if by_column == 1 || columns <= 1 {
+        (false, if rows <= 1 { columns.max(1) } else { by_row })
+    } else if by_row == 1 || rows <= 1 {
+        (true, if columns <= 1 { rows.max(1) } else { by_column })
+    } else {
+        return Err(Missing(operand));
+    };
+    // Rows that repeat or overlap are possible in a view, but no kernel should have to care.
+    if leading < if transposed { rows } else { columns } {
+        return Err(Missing(operand));
+    }
+    Ok(Matrix { place: Place { buffer, offset }, transposed: transposed != flip, leading, batch_strides })
+}
+
+impl Body<'_> {
+    /// The kernel that stores `value` at the start of `home`.
+    fn finish(self, node: NodeId, kind: Kind, value: crate::plan::ValueId, home: BufferId) -> Kernel {
+        let label = self.context.graph.describe(node);
+        let op = self.context.graph[node].op.name();
+        Kernel {
+            label: format!("{op} {label}"),
+            nodes: vec![node],
+            space: self.space,
+            kind,
+            operands: self.operands,
+            body: self.body,
+            stores: vec![Store { value, place: Place { buffer: home, offset: 0 } }],
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! Vertical fusion: a kernel takes in what its neighbours compute at the same points, so that values pass in registers.
+//!
+//! Two kernels become one if they walk the same space (up to axes of size 1), if whatever one reads of the other it reads at its own
+//! point, and if nothing else has to run between them. A matmul so gains its epilogue, a reduction its prologue and epilogue, a
+//! softmax its row kernel, an optimizer's outputs their common pass.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::index::{identity, normal, rename};
+use super::{Virtual, VirtualKind};
+use crate::plan::{BufferId, Guard, Index, Inst, Kernel, Kind, Limits, Operand, RowRef, Store, ValueId};
+
+/// Instructions beyond which a body is not made longer.
+const BODY_LEN_MAX: usize = 256;
+/// Readers of one tensor among which siblings are looked for.
+const SIBLINGS_MAX: usize = 16;
+
+/// Fuses until nothing more fits, then drops what nobody reads.
+pub(super) fn fuse(kernels: Vec<Kernel>, virtuals: &[Virtual], limits: &Limits) -> Vec<Kernel> {
+    let mut pool = Pool { kernels: kernels.into_iter().map(Some).collect(), virtuals, limits };
+    pool.drop_unread();
+    // Producer into consumer first: that saves memory traffic. Siblings only save reading twice.
+    while pool.fuse_chains() || pool.fuse_siblings() {}
+    pool.kernels.into_iter().flatten().collect()
+}
+
+struct Pool<'a> {
+    kernels: Vec<Option<Kernel>>,
+    virtuals: &'a [Virtual],
+    limits: &'a Limits,
+}
+
+/// For every kernel, those that read a temporary that it writes.
+type Edges = Vec<BTreeSet<usize>>;
+
+impl Pool<'_> {
+    fn fuse_chains(&mut self) -> bool {
+        let mut changed = false;
+        for p in 0..self.kernels.len() {
+            'again: loop {
+                let edges = self.edges();
+                for &c in &edges[p] {
+                    let (Some(producer), Some(consumer)) = (&self.kernels[p], &self.kernels[c]) else { continue };
+                    // An optimizer's pass over all parameters is worth more than saving one of its reads.
+                    if self.updates(consumer) && producer.kind != Kind::Map || detour(&edges, p, c) {
+                        continue;
+                    }
+                    if let Some(merged) = self.merge(producer, consumer) {
+                        self.replace(p, c, merged);
+                        changed = true;
+                        continue 'again;
+                    }
+                }
+                break;
+            }
+        }
+        changed
+    }
+
+    fn fuse_siblings(&mut self) -> bool {
+        let mut readers: BTreeMap<BufferId, Vec<usize>> = BTreeMap::new();
+        for (i, kernel) in self.kernels.iter().enumerate() {
+            for buffer in kernel.iter().flat_map(Kernel::reads).filter(|b| self.virtuals[b.index()].len > 1) {
+                readers.entry(buffer).or_default().push(i);
+            }
+        }
+        for list in readers.values().filter(|list| list.len() <= SIBLINGS_MAX) {
+            for (i, &a) in list.iter().enumerate() {
+                for &b in &list[i + 1..] {
+                    let (Some(first), Some(second)) = (&self.kernels[a], &self.kernels[b]) else { continue };
+                    let alike = std::mem::discriminant(&first.kind) == std::mem::discriminant(&second.kind)
+                        && !matches!(first.kind, Kind::MatMul(_))
+                        && self.updates(first) == self.updates(second);
+                    if !alike {
+                        continue;
+                    }
+                    let edges = self.edges();
+                    if reaches(&edges, a, b) || reaches(&edges, b, a) {
+                        continue;
+                    }
+                    if let Some(merged) = self.merge(first, second) {
+                        self.replace(a, b, merged);
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    fn replace(&mut self, first: usize, second: usize, merged: Kernel) {
+        self.kernels[first] = Some(merged);
+        self.kernels[second] = None;
+        self.drop_unread();
+    }
+
+    fn edges(&self) -> Edges {
+        let mut writers: HashMap<BufferId, usize> = HashMap::new();
+        for (i, kernel) in self.kernels.iter().enumerate() {
+            for store in kernel.iter().flat_map(|k| &k.stores) {
+                if self.is_temp(store.place.buffer) {
+                    writers.insert(store.place.buffer, i);
+                }
+            }
+        }
+        let mut edges = vec![BTreeSet::new(); self.kernels.len()];
+        for (i, kernel) in self.kernels.iter().enumerate() {
+            for buffer in kernel.iter().flat_map(Kernel::reads) {
+                if let Some(&writer) = writers.get(&buffer) {
+                    edges[writer].insert(i);
+                }
+            }
+        }
+        edges
+    }
+
+    fn is_temp(&self, buffer: BufferId) -> bool {
+        self.virtuals[buffer.index()].kind == VirtualKind::Temp
+    }
+
+    /// Whether the kernel stores variables.
+    fn updates(&self, kernel: &Kernel) -> bool {
+        kernel.stores.iter().any(|s| matches!(self.virtuals[s.place.buffer.index()].kind, VirtualKind::Variable(_)))
+    }
+
+    /// Removes stores that no kernel reads, and what only they needed.
+    fn drop_unread(&mut self) {
+        loop {
+            let read: BTreeSet<BufferId> = self.kernels.iter().flatten().flat_map(Kernel::reads).collect();
+            let mut changed = false;
+            for slot in &mut self.kernels {
+                let Some(kernel) = slot else { continue };
+                let before = kernel.stores.len();
+                kernel.stores.retain(|s| {
+                    self.virtuals[s.place.buffer.index()].kind != VirtualKind::Temp || read.contains(&s.place.buffer)
+                });
+                if kernel.stores.len() < before {
+                    changed = true;
+                    if kernel.stores.is_empty() {
+                        *slot = None;
+                    } else {
+                        prune(kernel);
+                    }
+                }
+            }
+            if !changed {
+                return;
+            }
+        }
+    }
+
+    /// Both kernels as one, `second` taking from `first` in registers, or `None` if they don't fit.
+    fn merge(&self, first: &Kernel, second: &Kernel) -> Option<Kernel> {
+        let host = match (&first.kind, &second.kind) {
+            (Kind::MatMul(m), Kind::Map) if m.splits() == 1 => first,
+            (Kind::Map, Kind::Map) | (Kind::Rows, Kind::Map) => first,
+            (Kind::Rows, Kind::Rows) if first.space == second.space => first,
+            (Kind::Map, Kind::Rows) => second,
+            (Kind::MatMul(_) | Kind::Map | Kind::Rows, Kind::MatMul(_) | Kind::Rows | Kind::Map) => return None,
+        };
+        let mut merged = Kernel {
+            label: format!("{} + {}", first.label, second.label),
+            nodes: [&first.nodes[..], &second.nodes].concat(),
+            space: host.space.clone(),
+            kind: host.kind.clone(),
+            operands: vec![],
+            body: vec![],
+            stores: vec![],
+        };
+        let mut wanted_levels = Vec::new();
+        for kernel in [first, second] {
+            let axes = axis_map(kernel, host)?;
+            let passed: HashMap<BufferId, (ValueId, Index)> = merged
+                .stores
+                .iter()
+                .zip(&wanted_levels)
+                // A variable that was just stored is still read as it was before the run.
+                .filter(|(s, _)| self.is_temp(s.place.buffer))
+                .map(|(s, &per_element)| (s.place.buffer, (s.value, own_point(&merged, per_element))))
+                .collect();
+            let stores = append(&mut merged, kernel, &axes, &passed)?;
+            merged.stores.extend(stores);
+            let levels = kernel.levels();
+            let row_guest = axes.row_level;
+            wanted_levels.extend(kernel.stores.iter().map(|s| levels[s.value.index()].per_element && !row_guest));
+        }
+        let levels = merged.levels();
+        let levels_hold = merged.stores.iter().zip(&wanted_levels).all(|(s, &w)| levels[s.value.index()].per_element == w);
+        (levels_hold && self.fits(&merged) && self.in_place_only(&merged)).then_some(merged)
+    }
+
+    fn fits(&self, kernel: &Kernel) -> bool {
+        let mut alone = BTreeSet::new();
+        let mut shared = BTreeSet::new();
+        for buffer in kernel.reads().into_iter().chain(kernel.stores.iter().map(|s| s.place.buffer)) {
+            match self.virtuals[buffer.index()].kind {
+                VirtualKind::Feed(_) => shared.insert(0),
+                VirtualKind::Constant(_) => shared.insert(1),
+                VirtualKind::Fetch(_) => shared.insert(2),
+                VirtualKind::Variable(_) | VirtualKind::Temp => alone.insert(buffer),
+            };
+        }
+        let walks = match kernel.kind {
+            Kind::Rows => {
+                let passes = kernel.levels().iter().map(|l| l.pass).max().unwrap_or(0);
+                (passes + 1) * kernel.space.last().copied().unwrap_or(0)
+            }
+            Kind::Map | Kind::MatMul(_) => 0,
+        };
+        alone.len() + shared.len() <= self.limits.dispatch_buffers_max
+            && walks <= self.limits.loop_iterations_max
+            && kernel.body.len() <= BODY_LEN_MAX
+    }
+
+    /// Whether every variable that the kernel stores is read, if at all, only at the point where it is stored.
+    fn in_place_only(&self, kernel: &Kernel) -> bool {
+        stored_in_place(kernel, |buffer| matches!(self.virtuals[buffer.index()].kind, VirtualKind::Variable(_)))
+    }
+}
+
+/// Whether every stored buffer that `matters` is read, if at all, only at the point where it is stored.
+pub(super) fn stored_in_place(kernel: &Kernel, matters: impl Fn(BufferId) -> bool) -> bool {
+    let levels = kernel.levels();
+    kernel.stores.iter().filter(|s| matters(s.place.buffer)).all(|store| {
+        let buffer = store.place.buffer;
+        let own = own_point(kernel, levels[store.value.index()].per_element);
+        let by_matrix = match &kernel.kind {
+            Kind::MatMul(m) => m.a.place.buffer == buffer || m.b.place.buffer == buffer,
+            Kind::Map | Kind::Rows => false,
+        };
+        // A row's value is stored after the walk, but another walk of the same row may still want the old one.
+        let rows = kernel.kind == Kind::Rows && kernel.operands.iter().any(|o| o.buffer == buffer);
+        let elsewhere = kernel.operands.iter().any(|o| {
+            o.buffer == buffer && (o.index != own || !o.guards.is_empty() || o.row.is_some())
+        });
+        !by_matrix && !rows && !elsewhere
+    })
+}
+
+/// Where a store's element lies relative to its place.
+pub(super) fn own_point(kernel: &Kernel, per_element: bool) -> Index {
+    let axes = kernel.space.len() - usize::from(!per_element && kernel.kind == Kind::Rows);
+    identity(&kernel.space, axes)
+}
+
+fn detour(edges: &Edges, from: usize, to: usize) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<usize> = edges[from].iter().copied().filter(|&s| s != to).collect();
+    while let Some(k) = open.pop() {
+        if k == to {
+            return true;
+        }
+        if seen.insert(k) {
+            open.extend(&edges[k]);
+        }
+    }
+    false
+}
+
+fn reaches(edges: &Edges, from: usize, to: usize) -> bool {
+    edges[from].contains(&to) || detour(edges, from, to)
+}
+
+/// How a kernel's axes lie in the host's space.
+struct AxisMap {
+    axes: Vec<usize>,
+    /// The kernel has no axis along the host's rows: its values belong to rows.
+    row_level: bool,
+}
+
+fn axis_map(kernel: &Kernel, host: &Kernel) -> Option<AxisMap> {
+    let real = |space: &[usize]| -> Vec<(usize, usize)> {
+        space.iter().copied().enumerate().filter(|&(_, size)| size != 1).collect()
+    };
+    let mine = real(&kernel.space);
+    let mut theirs = real(&host.space);
+    let row_level = kernel.kind == Kind::Map && host.kind == Kind::Rows && mine.len() + 1 == theirs.len();
+    if row_level {
+        theirs.pop();
+    }
+    if mine.len() != theirs.len() || mine.iter().zip(&theirs).any(|(a, b)| a.1 != b.1) {
+        return None;
+    }
+    // Axes of size 1 never occur in an index; any target will do.
+    let mut axes = vec![0; kernel.space.len()];
+    for (a, b) in mine.iter().zip(&theirs) {
+        axes[a.0] = b.0;
+    }
+    Some(AxisMap { axes, row_level })
+}
+
+/// Adds a kernel's body to another; gives its stores there. Fails where it reads a passed value elsewhere than at its own point.
+fn append(
+    to: &mut Kernel,
+    from: &Kernel,
+    map: &AxisMap,
+    passed: &HashMap<BufferId, (ValueId, Index)>,
+) -> Option<Vec<Store>> {
+    let space = to.space.clone();
+    let index = |i: &Index| rename(i, &map.axes, &space);
+    let guard = |g: &Guard| Guard { index: index(&g.index), ..g.clone() };
+    let mut seen: HashMap<Inst, ValueId> =
+        to.body.iter().cloned().enumerate().map(|(i, inst)| (inst, ValueId::from_index(i))).collect();
+    let mut values: Vec<ValueId> = Vec::with_capacity(from.body.len());
+    for inst in &from.body {
+        let mut inst = inst.clone();
+        inst.map_values(|v| values[v.index()]);
+        match &mut inst {
+            Inst::Load(position) => {
+                let o = &from.operands[*position];
+                let row = o.row.map(|r| RowRef { value: values[r.value.index()], ..r });
+                let operand = Operand {
+                    buffer: o.buffer,
+                    dtype: o.dtype,
+                    index: index(&o.index),
+                    guards: o.guards.iter().map(guard).collect(),
+                    row,
+                };
+                if let Some((value, own)) = passed.get(&o.buffer) {
+                    if operand.index != *own || !operand.guards.is_empty() || operand.row.is_some() {
+                        return None;
+                    }
+                    values.push(*value);
+                    continue;
+                }
+                *position = to.operands.iter().position(|x| *x == operand).unwrap_or_else(|| {
+                    to.operands.push(operand);
+                    to.operands.len() - 1
+                });
+            }
+            Inst::Coord(i) | Inst::RandomBits { index: i, state: _, stream: _ } => *i = index(i),
+            Inst::Guard(g) => *g = guard(g),
+            Inst::Const(..)
+            | Inst::Acc
+            | Inst::Fold(..)
+            | Inst::Unary(..)
+            | Inst::Binary(..)
+            | Inst::Compare(..)
+            | Inst::Select(..)
+            | Inst::Cast(..) => {}
+        }
+        let value = *seen.entry(inst).or_insert_with_key(|inst| {
+            to.body.push(inst.clone());
+            ValueId::from_index(to.body.len() - 1)
+        });
+        values.push(value);
+    }
+    Some(from.stores.iter().map(|s| Store { value: values[s.value.index()], ..*s }).collect())
+}
+
+/// Drops instructions and operands that no store needs.
+fn prune(kernel: &mut Kernel) {
+    let mut needed = vec![false; kernel.body.len()];
+    for store in &kernel.stores {
+        needed[store.value.index()] = true;
+    }
+    for i in (0..kernel.body.len()).rev() {
+        if needed[i] {
+            for value in kernel.dependencies(&kernel.body[i]) {
+                needed[value.index()] = true;
+            }
+        }
+    }
+    let old = std::mem::take(&mut kernel.body);
+    let operands = std::mem::take(&mut kernel.operands);
+    let mut values = vec![ValueId::from_index(0); old.len()];
+    for (i, mut inst) in old.into_iter().enumerate() {
+        if !needed[i] {
+            continue;
+        }
+        inst.map_values(|v| values[v.index()]);
+        if let Inst::Load(position) = &mut inst {
+            let mut operand = operands[*position].clone();
+            operand.row = operand.row.map(|r| RowRef { value: values[r.value.index()], ..r });
+            *position = kernel.operands.iter().position(|o| *o == operand).unwrap_or_else(|| {
+                kernel.operands.push(operand);
+                kernel.operands.len() - 1
+            });
+        }
+        values[i] = ValueId::from_index(kernel.body.len());
+        kernel.body.push(inst);
+    }
+    for store in &mut kernel.stores {
+        store.value = values[store.value.index()];
+    }
+    // Axes of size 1 play no part in any index, whatever they were renamed to.
+    for operand in &mut kernel.operands {
+        operand.index = normal(std::mem::take(&mut operand.index), &kernel.space);
+    }
+}

@@ -1,0 +1,181 @@
+//! Lowering: from a program to the plan of one target.
+//!
+//! ```text
+//! select    which values live in memory; the rest is computed where it is used
+//! build     one kernel per such value, over virtual buffers (each tensor its own)
+//! fuse      kernels that walk the same points become one
+//! commit    updates that would overwrite what is still read go through a temporary
+//! layout    role arenas for variables; one buffer each for feeds, fetches, constants
+//! merge     equal updates of many parameters become one pass over the arenas
+//! schedule  independent kernels side by side in one dispatch
+//! allocate  temporaries share buffers by lifetime
+//! ```
+
+mod body;
+mod build;
+mod commit;
+mod fuse;
+mod index;
+mod layout;
+mod merge;
+mod schedule;
+mod select;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use crate::dtype::DType;
+use crate::error::GraphError;
+use crate::graph::{Graph, NodeId, VarId};
+use crate::plan::{Buffer, BufferClass, BufferId, Dispatch, EntryPlan, Inst, Kernel, Kind, Place, Plan, PlanError, Target};
+use crate::program::{Entry, Program};
+use layout::Layout;
+
+/// A tensor's memory before it has a place: every tensor is its own buffer.
+#[derive(Debug, Clone, PartialEq)]
+struct Virtual {
+    kind: VirtualKind,
+    dtype: DType,
+    len: usize,
+}
+
+/// What a virtual buffer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum VirtualKind {
+    /// A feed, by position in the entry.
+    Feed(usize),
+    /// A variable: read as it was before the run, written as it will be after.
+    Variable(VarId),
+    /// A constant node.
+    Constant(NodeId),
+    /// A fetch, by position in the entry.
+    Fetch(usize),
+    /// A value between kernels.
+    Temp,
+}
+
+/// A kernel on its way into the plan, with the tensors (virtual buffers) that it reads and writes.
+#[derive(Debug)]
+struct Task {
+    kernel: Kernel,
+    reads: BTreeSet<BufferId>,
+    writes: BTreeSet<BufferId>,
+}
+
+/// Makes the plan of a program for a target. Verifies and simplifies the program first.
+///
+/// # Errors
+/// If the program is not valid, or exceeds a limit of the target.
+pub fn lower(program: &Program, target: &Target) -> Result<Plan, PlanError> {
+    crate::verify(program).map_err(PlanError::Invalid)?;
+    let program = crate::simplify(program);
+    let graph = &program.graph;
+    let mut layout = Layout::new(&program, target)?;
+    let mut entries = Vec::with_capacity(program.entries.len());
+    for entry in &program.entries {
+        let dispatches = lower_entry(graph, entry, &mut layout, target)?;
+        entries.push(EntryPlan {
+            name: entry.name.clone(),
+            feeds: layout.feeds(graph, entry),
+            feed_len: layout.feed_len(graph, entry),
+            fetches: layout.fetches(graph, entry),
+            dispatches,
+        });
+    }
+    layout.finish(&program, target, entries)
+}
+
+fn lower_entry(graph: &Graph, entry: &Entry, layout: &mut Layout, target: &Target) -> Result<Vec<Dispatch>, PlanError> {
+    let live = graph.reachable(entry.roots());
+    let mut forced = vec![false; graph.len()];
+    let mut draft = loop {
+        let located = select::select(graph, entry, &live, &forced);
+        match build::build(graph, entry, &live, located, target.limits.loop_iterations_max) {
+            Ok(draft) => break draft,
+            Err(body::Missing(node)) if !forced[node.index()] => forced[node.index()] = true,
+            Err(body::Missing(node)) => {
+                return Err(PlanError::Invalid(vec![GraphError::Invalid {
+                    at: graph.describe(node),
+                    reason: "the planner found no way to compute it; this is a defect of the planner".to_owned(),
+                }]));
+            }
+        }
+    };
+    let kernels = fuse::fuse(std::mem::take(&mut draft.kernels), &draft.virtuals, &target.limits);
+    let mut tasks = commit::commit(kernels, &mut draft.virtuals);
+    let mut loose = layout.relocate(&mut tasks, &draft.virtuals, graph, entry);
+    merge::merge_updates(&mut tasks, layout, &mut loose);
+    check_kernels(&tasks, &draft.virtuals, layout, graph, target)?;
+    let order = schedule::schedule(&tasks, &draft.virtuals, target.limits.dispatch_buffers_max);
+    let dispatches = schedule::dispatches(tasks, &order);
+    Ok(layout.allocate(dispatches, &loose))
+}
+
+/// No kernel may need more than the device has, however little was fused.
+fn check_kernels(tasks: &[Task], virtuals: &[Virtual], layout: &Layout, graph: &Graph, target: &Target) -> Result<(), PlanError> {
+    for task in tasks {
+        let kernel = &task.kernel;
+        let largest = task.writes.iter().map(|b| virtuals[b.index()].len).max().unwrap_or(0);
+        if largest > layout.tensor_len_max() {
+            let nodes: Vec<String> = kernel.nodes.iter().map(|&n| graph.describe(n)).collect();
+            return Err(layout.too_large(format!("the result of {}", nodes.join(", ")), largest, target));
+        }
+        let buffers = Dispatch { kernels: vec![kernel.clone()] }.bindings().len();
+        if buffers > target.limits.dispatch_buffers_max {
+            let nodes: Vec<String> = kernel.nodes.iter().map(|&n| graph.describe(n)).collect();
+            return Err(PlanError::Limit {
+                what: format!("computing {} ({})", nodes.join(", "), kernel.label),
+                needed: format!("{buffers} buffers"),
+                name: "storage buffers per dispatch",
+                limit: target.limits.dispatch_buffers_max.to_string(),
+                device: target.name.clone(),
+                hint: "; combine fewer tensors in one operation",
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Names, in order of first appearance, of what a kernel computes; replaces the long label that fusion piled up.
+fn short_label(kernel: &Kernel) -> String {
+    let what = match &kernel.kind {
+        Kind::Map => "map",
+        Kind::Rows => "rows",
+        Kind::MatMul(m) => match (m.a.transposed, m.b.transposed) {
+            (false, false) => "matmul nn",
+            (false, true) => "matmul nt",
+            (true, false) => "matmul tn",
+            (true, true) => "matmul tt",
+        },
+    };
+    let folds = kernel.body.iter().filter(|i| matches!(i, Inst::Fold(..))).count();
+    let nodes: Vec<String> = kernel.nodes.iter().map(ToString::to_string).collect();
+    let shown = if nodes.len() > 6 { format!("{} … {}", nodes[..3].join(" "), nodes[nodes.len() - 1]) } else { nodes.join(" ") };
+    if folds > 1 { format!("{what} ({folds} folds) {shown}") } else { format!("{what} {shown}") }
+}
+
+/// A buffer that exists whatever the entries do.
+fn buffer(class: BufferClass, len: usize) -> Buffer {
+    Buffer { class, len: len.next_multiple_of(4).max(4) }
+}
+
+/// Adds an offset to every use of a buffer and gives it another id.
+fn rebind(kernel: &mut Kernel, to: impl Fn(BufferId) -> Place) {
+    let shift = |offset: usize| i64::try_from(offset).expect("buffers hold fewer than 2^32 elements");
+    for operand in &mut kernel.operands {
+        let place = to(operand.buffer);
+        operand.buffer = place.buffer;
+        operand.index.offset += shift(place.offset);
+    }
+    if let Kind::MatMul(m) = &mut kernel.kind {
+        for matrix in [&mut m.a, &mut m.b] {
+            let place = to(matrix.place.buffer);
+            matrix.place = Place { buffer: place.buffer, offset: matrix.place.offset + place.offset };
+        }
+    }
+    for store in &mut kernel.stores {
+        let place = to(store.place.buffer);
+        store.place = Place { buffer: place.buffer, offset: store.place.offset + place.offset };
+    }
+}

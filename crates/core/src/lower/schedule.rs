@@ -1,0 +1,84 @@
+//! Order, and independent kernels side by side.
+//!
+//! A kernel runs as early as its inputs allow; kernels of one such level that may see each other's buffers share a dispatch. The
+//! gradients of a layer's weight, bias and input so run together, and the mean of the loss rides along with any of them.
+
+use std::collections::BTreeMap;
+
+use super::commit::predecessors;
+use super::{Task, Virtual, short_label};
+use crate::plan::{BufferId, Dispatch};
+
+/// Positions of the tasks, dispatch by dispatch.
+pub(super) fn schedule(tasks: &[Task], virtuals: &[Virtual], buffers_max: usize) -> Vec<Vec<usize>> {
+    let before = predecessors(tasks, virtuals);
+    let mut levels: Vec<Option<usize>> = vec![None; tasks.len()];
+    // Depth first with an explicit stack; committing has made sure that there is no cycle.
+    for start in 0..tasks.len() {
+        let mut stack = vec![start];
+        while let Some(&t) = stack.last() {
+            if levels[t].is_some() {
+                stack.pop();
+                continue;
+            }
+            let open: Vec<usize> = before[t].iter().copied().filter(|&b| levels[b].is_none()).collect();
+            if open.is_empty() {
+                levels[t] = Some(before[t].iter().filter_map(|&b| levels[b]).map(|l| l + 1).max().unwrap_or(0));
+                stack.pop();
+            } else {
+                stack.extend(open);
+            }
+        }
+    }
+    let mut by_level: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (t, level) in levels.iter().enumerate() {
+        by_level.entry(level.expect("every task was visited")).or_default().push(t);
+    }
+    let mut order = Vec::new();
+    for level in by_level.into_values() {
+        let mut open: Vec<(Vec<usize>, BTreeMap<BufferId, bool>)> = Vec::new();
+        for t in level {
+            let mine = bindings(&tasks[t]);
+            let fitting = open.iter_mut().find(|(_, bound)| {
+                // Two writers of one buffer write different tensors: anything else would have put them on different levels.
+                let clash = mine.iter().any(|(b, &writes)| bound.get(b).is_some_and(|&w| w != writes));
+                let together = bound.len() + mine.keys().filter(|b| !bound.contains_key(b)).count();
+                !clash && together <= buffers_max
+            });
+            match fitting {
+                Some((members, bound)) => {
+                    members.push(t);
+                    bound.extend(mine);
+                }
+                None => open.push((vec![t], mine)),
+            }
+        }
+        order.extend(open.into_iter().map(|(members, _)| members));
+    }
+    order
+}
+
+/// The buffers a task touches, with whether it writes them.
+fn bindings(task: &Task) -> BTreeMap<BufferId, bool> {
+    Dispatch { kernels: vec![task.kernel.clone()] }.bindings().into_iter().collect()
+}
+
+/// The tasks' kernels in that order.
+pub(super) fn dispatches(tasks: Vec<Task>, order: &[Vec<usize>]) -> Vec<Dispatch> {
+    let mut tasks: Vec<Option<Task>> = tasks.into_iter().map(Some).collect();
+    order
+        .iter()
+        .map(|members| {
+            let kernels = members.iter().filter_map(|&t| tasks[t].take());
+            Dispatch {
+                kernels: kernels
+                    .map(|task| {
+                        let mut kernel = task.kernel;
+                        kernel.label = short_label(&kernel);
+                        kernel
+                    })
+                    .collect(),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,101 @@
+//! Plans of whole training steps: their dispatches, fusion and memory.
+
+use crate::plan::{BufferClass, Kind, Limits, Plan, Target};
+use crate::{Builder, Entry, Fetch, GraphError, Init, Program, Role, Scalar, Tensor, TensorType, Update, VarId, lower};
+
+pub(super) fn target() -> Target {
+    Target { name: "test".to_owned(), limits: Limits::WEBGPU, arguments: true, readback: true }
+}
+
+fn zeros() -> Init {
+    Init::Fill(Scalar::F32(0.0))
+}
+
+fn weights(stream: u32) -> Init {
+    Init::Uniform { low: -0.1, high: 0.1, seed: 1, stream }
+}
+
+/// A relu net with cross-entropy over integer labels, trained by Adam.
+pub(super) fn mlp(sizes: &[usize], batch: usize) -> Result<Program, GraphError> {
+    let b = Builder::new();
+    let x = b.feed("x", TensorType::f32([batch, sizes[0]]))?;
+    let labels = b.feed("labels", TensorType::u32([batch]))?;
+    let scalars = b.feed("scalars", TensorType::f32([3]))?;
+    let mut h = x;
+    let mut parameters = Vec::new();
+    for (l, pair) in sizes.windows(2).enumerate() {
+        let stream = u32::try_from(l).expect("few layers");
+        let w = b.variable(&format!("w{l}"), TensorType::f32([pair[1], pair[0]]), weights(stream), Role::Parameter)?;
+        let bias = b.variable(&format!("b{l}"), TensorType::f32([pair[1]]), zeros(), Role::Parameter)?;
+        parameters.extend([w, bias]);
+        h = (h.matmul_t(w, false, true)? + bias)?;
+        if l + 2 < sizes.len() {
+            h = h.relu()?;
+        }
+    }
+    let loss = (h.logsumexp(&[1], false)? - h.pick_per_row(labels)?)?.mean_all()?;
+    let grads = b.grad(loss, &parameters)?;
+    let mut updates = Vec::new();
+    for (p, g) in parameters.iter().zip(grads) {
+        updates.extend(adam(&b, *p, g, scalars)?);
+    }
+    let fetches = vec![Fetch { name: "loss".to_owned(), node: loss.id() }];
+    let graph = b.into_graph();
+    let feeds = ["x", "labels", "scalars"].map(|n| graph.find_feed(n).expect("declared")).to_vec();
+    Ok(Program { graph, entries: vec![Entry { name: "train".to_owned(), feeds, fetches, updates }] })
+}
+
+fn adam<'g>(b: &'g Builder, p: Tensor<'g>, g: Tensor<'g>, scalars: Tensor<'g>) -> Result<Vec<Update>, GraphError> {
+    let name = b.with(|graph| graph.name(p.id()).unwrap_or("p").to_owned());
+    let of = b.with(|graph| graph.find_variable(&name)).expect("a parameter");
+    let state = |slot: &str| {
+        b.variable(&format!("{name}.{slot}"), TensorType::f32(p.shape()), zeros(), Role::State { slot: slot.to_owned(), of })
+    };
+    let (m, v) = (state("m")?, state("v")?);
+    let scalar = |i: usize| scalars.slice(&[crate::SliceRange { start: i, stop: i + 1, step: 1 }])?.reshape([]);
+    let m_next = ((m * 0.9)? + (g * 0.1)?)?;
+    let v_next = ((v * 0.999)? + (g.square()? * 0.001)?)?;
+    let denominator = ((v_next.sqrt()? * scalar(1)?)? + scalar(2)?)?;
+    let p_next = (p - ((m_next * scalar(0)?)? / denominator)?)?;
+    let variable = |t: Tensor<'g>| -> VarId {
+        b.with(|graph| graph.find_variable(graph.name(t.id()).expect("named")).expect("declared"))
+    };
+    Ok(vec![
+        Update { variable: of, node: p_next.id() },
+        Update { variable: variable(m), node: m_next.id() },
+        Update { variable: variable(v), node: v_next.id() },
+    ])
+}
+
+fn dispatches(plan: &Plan) -> usize {
+    plan.entries[0].dispatches.len()
+}
+
+#[test]
+fn a_step_of_n_layers_takes_2n_plus_2_dispatches() {
+    for n in [1, 2, 3, 5, 9] {
+        let mut sizes = vec![24; n];
+        sizes.push(10);
+        sizes[0] = 20;
+        let plan = lower(&mlp(&sizes, 16).expect("builds"), &target()).expect("lowers");
+        assert_eq!(dispatches(&plan), 2 * n + 2, "{plan}");
+    }
+}
+
+#[test]
+fn all_parameters_are_updated_in_one_pass_over_the_arenas() {
+    let plan = lower(&mlp(&[20, 24, 10], 16).expect("builds"), &target()).expect("lowers");
+    let last = plan.entries[0].dispatches.last().expect("has dispatches");
+    assert_eq!(last.kernels.len(), 1, "{plan}");
+    let kernel = &last.kernels[0];
+    let parameters = 24 * 20 + 24 + 10 * 24 + 10;
+    assert_eq!((kernel.kind.clone(), &kernel.space, kernel.stores.len()), (Kind::Map, &vec![parameters], 3), "{plan}");
+    let classes: Vec<&BufferClass> = kernel.reads().into_iter().map(|b| &plan.buffer(b).class).collect();
+    assert!(classes.contains(&&BufferClass::Gradients) && classes.contains(&&BufferClass::State("m".to_owned())), "{plan}");
+}
+
+#[test]
+fn the_same_program_gives_the_same_plan() {
+    let program = mlp(&[20, 24, 10], 16).expect("builds");
+    assert_eq!(lower(&program, &target()), lower(&program, &target()));
+}

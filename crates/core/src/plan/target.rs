@@ -1,0 +1,65 @@
+//! What a plan is made for, and what can make one impossible.
+
+use thiserror::Error;
+
+use crate::error::GraphError;
+
+/// A backend and device as the planner sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The device, for people: `cpu`, or an adapter's name.
+    pub name: String,
+    /// What the device can do.
+    pub limits: Limits,
+    /// Whether kernels read their sizes and offsets from a buffer of arguments, which then counts in the memory report.
+    pub arguments: bool,
+    /// Whether reading a value needs a host-visible staging buffer, which then counts in the memory report.
+    pub readback: bool,
+}
+
+/// Limits of a device that a plan must stay within.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the largest buffer.
+    pub buffer_bytes_max: usize,
+    /// Bytes of the largest range that a kernel can see.
+    pub binding_bytes_max: usize,
+    /// Distinct buffers that one dispatch can touch.
+    pub dispatch_buffers_max: usize,
+    /// Loop iterations after which one invocation is no longer trusted (a software driver silently stops at 65,535). Longer sums are split.
+    pub loop_iterations_max: usize,
+}
+
+impl Limits {
+    /// What every WebGPU implementation offers.
+    pub const WEBGPU: Self = Self {
+        buffer_bytes_max: 256 << 20,
+        binding_bytes_max: 128 << 20,
+        dispatch_buffers_max: 8,
+        loop_iterations_max: 32_768,
+    };
+}
+
+/// Why a program cannot be planned for a target.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PlanError {
+    /// The program itself is wrong; every defect found.
+    #[error("the program is not valid:\n{}", .0.iter().map(|e| format!("  - {e}")).collect::<Vec<_>>().join("\n"))]
+    Invalid(Vec<GraphError>),
+    /// Something exceeds what the device can do.
+    #[error("{what} needs {needed} but '{device}' allows {limit} ({name}){hint}")]
+    Limit {
+        /// The operation, node or buffer.
+        what: String,
+        /// What it needs, with unit.
+        needed: String,
+        /// Name of the limit.
+        name: &'static str,
+        /// The limit, with unit.
+        limit: String,
+        /// The device.
+        device: String,
+        /// What would help, starting with `; `, or nothing.
+        hint: &'static str,
+    },
+}

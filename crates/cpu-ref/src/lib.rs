@@ -1,0 +1,5 @@
+//! placeholder
+
+pub mod oracle;
+
+pub use oracle::{Oracle, OracleError, OracleFeed};

@@ -1,0 +1,332 @@
+//! From a kernel to code over tiles. Everything that can be decided once is decided here.
+
+use wgrad_core::plan::{Index, Inst, Kernel, Kind, ValueId};
+use wgrad_core::{DType, Reduce};
+
+use super::code::{Code, Do, Instr, LANES, Level, Phase, Reg};
+use super::registers::assign_registers;
+use super::space::{Space, is_parallel, row_major, simplify};
+use super::walk::{Access, ChoiceBy, GuardWalk, RowChoice, Walk};
+
+/// Rows of a tile whose lanes run across the rows, at most: several elements of each are then folded at a time, and a kernel
+/// has enough tiles for several threads.
+const ROWS_ACROSS: usize = 256;
+
+/// Compiles the points of a kernel. `product` is where [`Inst::Acc`] finds the matrix product: buffer and first element.
+pub(super) fn compile(kernel: &Kernel, product: Option<(usize, usize)>) -> Code {
+    let planned = kernel.levels();
+    let row_stores: Vec<bool> = kernel.stores.iter().map(|s| !planned[s.value.index()].per_element).collect();
+    let space = simplify(kernel);
+    let levels = levels(&space);
+    let across = is_across(&space, &levels, row_stores.iter().filter(|&&is_row| !is_row).count());
+    let last = space.outer[space.outer.len() - 1].max(1);
+    let (rows, columns) = if across {
+        let rows = last.min(ROWS_ACROSS);
+        (rows, space.inner.clamp(1, LANES / rows))
+    } else {
+        let columns = space.inner.clamp(1, LANES);
+        (last.min(if columns == space.inner { LANES / columns } else { 1 }), columns)
+    };
+    let emitter = Emitter {
+        kernel,
+        dtypes: kernel.dtypes(),
+        passes: planned.iter().map(|l| l.pass).collect(),
+        row_stores: &row_stores,
+        levels,
+        across,
+        whole: columns >= space.inner,
+        product,
+        space: &space,
+        registers: vec![None; kernel.body.len()],
+        spread: vec![None; kernel.body.len()],
+        next: 0,
+    };
+    let (mut phases, mut after) = emitter.emit();
+    let registers = assign_registers(&mut phases, &mut after);
+    let folds = kernel.body.iter().filter(|inst| matches!(inst, Inst::Fold(..))).count();
+    Code {
+        across,
+        rows,
+        columns,
+        divisible: folds == 0 && row_stores.iter().all(|is_row| !is_row),
+        registers,
+        folds,
+        parallel: is_parallel(kernel, &row_stores),
+        cost: phases.iter().flat_map(|phase| &phase.element).map(|instr| instr.op.cost()).sum(),
+        phases,
+        after,
+        inner: space.inner,
+        outer: space.outer,
+    }
+}
+
+/// The axes that a value changes along, as its number of lanes.
+fn levels(space: &Space) -> Vec<Level> {
+    let inner = space.outer.len();
+    let of_axis = |axis: usize| {
+        if axis == inner {
+            Level::Element
+        } else if axis + 1 == inner {
+            Level::Row
+        } else {
+            Level::Tile
+        }
+    };
+    let of_index = |index: &Index| index.terms.iter().map(|t| of_axis(t.axis)).max().unwrap_or(Level::Tile);
+    let mut levels: Vec<Level> = Vec::with_capacity(space.body.len());
+    for inst in &space.body {
+        let of_values = inst.values().into_iter().map(|v| levels[v.index()]).max().unwrap_or(Level::Tile);
+        levels.push(match inst {
+            Inst::Load(operand) => {
+                let operand = &space.operands[*operand];
+                let guards = operand.guards.iter().map(|g| of_index(&g.index));
+                let row = operand.row.map(|row| levels[row.value.index()]);
+                guards.chain(row).fold(of_index(&operand.index), Level::max)
+            }
+            Inst::Coord(index) => of_index(index),
+            Inst::Guard(guard) => of_index(&guard.index),
+            Inst::RandomBits { state: _, stream: _, index } => of_values.max(of_index(index)),
+            Inst::Acc => Level::Element,
+            Inst::Fold(..) => Level::Row,
+            Inst::Const(..)
+            | Inst::Unary(..)
+            | Inst::Binary(..)
+            | Inst::Compare(..)
+            | Inst::Select(..)
+            | Inst::Cast(..) => of_values,
+        });
+    }
+    levels
+}
+
+/// Whether lanes should run across the rows: more of what the elements load is contiguous that way.
+fn is_across(space: &Space, levels: &[Level], element_stores: usize) -> bool {
+    let inner = space.outer.len();
+    let (mut along, mut across) = (element_stores, 0);
+    for (inst, level) in space.body.iter().zip(levels) {
+        if let (Inst::Load(operand), Level::Element) = (inst, level) {
+            let index = &space.operands[*operand].index;
+            match (index.linear_in(inner), index.linear_in(inner - 1)) {
+                (Some(1), _) => along += 1,
+                (Some(0), _) => {}
+                (_, Some(1)) => across += 1,
+                // The inner axis in pieces, each of them contiguous.
+                (None, _) if index.terms.iter().any(|t| t.axis == inner && t.coefficient == 1 && t.divisor == 1) => along += 1,
+                (Some(_) | None, _) => {}
+            }
+        }
+    }
+    across > along
+}
+
+/// Turns values into instructions. Registers are numbered without reuse at first.
+struct Emitter<'a> {
+    kernel: &'a Kernel,
+    dtypes: Vec<DType>,
+    passes: Vec<usize>,
+    row_stores: &'a [bool],
+    levels: Vec<Level>,
+    across: bool,
+    /// Whether whole rows are in registers, so that nothing has to be computed in two passes.
+    whole: bool,
+    product: Option<(usize, usize)>,
+    space: &'a Space,
+    /// Where each value is, if it is.
+    registers: Vec<Option<Reg>>,
+    /// Where each row value is spread over elements, if it is.
+    spread: Vec<Option<Reg>>,
+    next: Reg,
+}
+
+impl Emitter<'_> {
+    fn emit(mut self) -> (Vec<Phase>, Vec<Instr>) {
+        let body = &self.space.body;
+        let needed = self.closure(self.kernel.stores.iter().map(|s| s.value), |_| true);
+        let last = self.kernel.stores.iter().map(|s| self.passes[s.value.index()]).max().unwrap_or(0);
+        let mut phases = Vec::new();
+        for pass in 0..=last {
+            let mut phase = Phase::default();
+            let folds: Vec<(usize, Reduce, ValueId)> = body
+                .iter()
+                .enumerate()
+                .filter_map(|(v, inst)| match inst {
+                    Inst::Fold(op, x) if needed[v] && self.passes[v] == pass + 1 => Some((v, *op, *x)),
+                    _ => None,
+                })
+                .collect();
+            for v in 0..body.len() {
+                if needed[v] && self.levels[v] != Level::Element && self.passes[v] == pass {
+                    self.value(v, &mut phase.before);
+                }
+            }
+            for &(v, op, _) in &folds {
+                phase.before.push(Instr { op: Do::Clear { fold: self.fold(v), op }, level: Level::Row, out: 0 });
+            }
+            if !self.whole {
+                for v in 0..body.len() {
+                    if self.levels[v] == Level::Element {
+                        self.registers[v] = None;
+                    }
+                    self.spread[v] = None;
+                }
+            }
+            let element_stores: Vec<_> = if pass == last {
+                self.kernel.stores.iter().zip(self.row_stores).filter(|(_, is_row)| !**is_row).map(|(s, _)| *s).collect()
+            } else {
+                vec![]
+            };
+            let roots = folds.iter().map(|f| f.2).chain(element_stores.iter().map(|s| s.value));
+            let wanted = self.closure(roots, |v| self.levels[v] == Level::Element && self.registers[v].is_none());
+            for v in 0..body.len() {
+                if wanted[v] {
+                    self.value(v, &mut phase.element);
+                }
+                if let Some(&(_, op, x)) = folds.iter().find(|f| f.0 == v) {
+                    let value = self.operand(x, Level::Element, &mut phase.element);
+                    let op = Do::Accumulate { fold: self.fold(v), op, value };
+                    phase.element.push(Instr { op, level: Level::Element, out: 0 });
+                }
+            }
+            for store in element_stores {
+                let value = self.operand(store.value, Level::Element, &mut phase.element);
+                let op = Do::Store { buffer: store.place.buffer.index(), offset: store.place.offset, value };
+                phase.element.push(Instr { op, level: Level::Element, out: 0 });
+            }
+            phases.push(phase);
+        }
+        let mut after = Vec::new();
+        for (store, _) in self.kernel.stores.iter().zip(self.row_stores).filter(|(_, is_row)| **is_row) {
+            let value = self.operand(store.value, Level::Row, &mut after);
+            let op = Do::Store { buffer: store.place.buffer.index(), offset: store.place.offset, value };
+            after.push(Instr { op, level: Level::Row, out: 0 });
+        }
+        (phases, after)
+    }
+
+    /// The roots and what they depend on, as far as `enter` allows.
+    fn closure(&self, roots: impl Iterator<Item = ValueId>, enter: impl Fn(usize) -> bool) -> Vec<bool> {
+        let mut inside = vec![false; self.space.body.len()];
+        for root in roots {
+            inside[root.index()] = enter(root.index());
+        }
+        for v in (0..inside.len()).rev() {
+            if inside[v] {
+                for dependency in self.kernel.dependencies(&self.space.body[v]) {
+                    let d = dependency.index();
+                    inside[d] |= enter(d);
+                }
+            }
+        }
+        inside
+    }
+
+    /// The number of a fold among the folds.
+    fn fold(&self, v: usize) -> usize {
+        self.space.body[..v].iter().filter(|inst| matches!(inst, Inst::Fold(..))).count()
+    }
+
+    fn push(&mut self, op: Do, level: Level, code: &mut Vec<Instr>) -> Reg {
+        let out = self.next;
+        self.next += 1;
+        code.push(Instr { op, level, out });
+        out
+    }
+
+    /// The register of a value, for use at a level: row values are spread over elements first.
+    fn operand(&mut self, value: ValueId, level: Level, code: &mut Vec<Instr>) -> Reg {
+        let v = value.index();
+        let register = self.registers[v].expect("values are computed before their users");
+        if self.levels[v] != Level::Row || level != Level::Element {
+            return register;
+        }
+        if let Some(spread) = self.spread[v] {
+            return spread;
+        }
+        let spread = self.push(Do::Spread(register), Level::Spread, code);
+        self.spread[v] = Some(spread);
+        spread
+    }
+
+    /// Computes a value.
+    fn value(&mut self, v: usize, code: &mut Vec<Instr>) {
+        let level = self.levels[v];
+        let (line_axis, lane_axis) = self.axes(level);
+        let walk = |index: &Index| Walk::new(index, line_axis, lane_axis);
+        let dtype = |x: &ValueId| self.dtypes[x.index()];
+        let space = self.space;
+        let op = match &space.body[v] {
+            Inst::Const(_, bits) => Do::Const(*bits),
+            Inst::Load(operand) => {
+                let operand = &space.operands[*operand];
+                let row = operand.row.map(|row| RowChoice {
+                    stride: row.stride,
+                    rows: row.rows,
+                    by: choice_by(self.levels[row.value.index()], level, self.across),
+                });
+                let access = Access {
+                    buffer: operand.buffer.index(),
+                    walk: walk(&operand.index),
+                    guards: operand.guards.iter().map(|g| GuardWalk::new(g, line_axis, lane_axis)).collect(),
+                    row,
+                };
+                let choice = operand.row.map(|row| self.registers[row.value.index()].expect("computed before its users"));
+                Do::Load { access, choice }
+            }
+            Inst::Coord(index) => Do::Coord(walk(index)),
+            Inst::Guard(guard) => Do::Guard(GuardWalk::new(guard, line_axis, lane_axis)),
+            Inst::Acc => {
+                let (buffer, offset) = self.product.expect("only kernels with a product use it");
+                let mut sizes = space.outer.clone();
+                sizes.push(space.inner);
+                let access =
+                    Access { buffer, walk: walk(&row_major(&sizes, offset)), guards: Vec::new(), row: None };
+                Do::Load { access, choice: None }
+            }
+            Inst::Fold(..) => Do::Finish { fold: self.fold(v) },
+            Inst::Unary(op, x) => Do::Unary(*op, self.operand(*x, level, code)),
+            Inst::Binary(op, a, b) => {
+                let dtype = dtype(a);
+                Do::Binary(*op, dtype, self.operand(*a, level, code), self.operand(*b, level, code))
+            }
+            Inst::Compare(op, a, b) => {
+                let dtype = dtype(a);
+                Do::Compare(*op, dtype, self.operand(*a, level, code), self.operand(*b, level, code))
+            }
+            Inst::Select(c, a, b) => Do::Select(
+                self.operand(*c, level, code),
+                self.operand(*a, level, code),
+                self.operand(*b, level, code),
+            ),
+            Inst::Cast(to, x) => {
+                let from = dtype(x);
+                Do::Cast(from, *to, self.operand(*x, level, code))
+            }
+            Inst::RandomBits { state, stream, index } => {
+                let index = walk(index);
+                Do::Random { state: state.map(|s| self.operand(s, level, code)), stream: *stream, index }
+            }
+        };
+        self.registers[v] = Some(self.push(op, level, code));
+    }
+
+    /// The axes that lines and lanes extend along at a level.
+    fn axes(&self, level: Level) -> (Option<usize>, Option<usize>) {
+        let inner = self.space.outer.len();
+        match level {
+            Level::Tile => (None, None),
+            Level::Row => (None, Some(inner - 1)),
+            Level::Element | Level::Spread if self.across => (Some(inner), Some(inner - 1)),
+            Level::Element | Level::Spread => (Some(inner - 1), Some(inner)),
+        }
+    }
+}
+
+/// How the values of a row choice lie for a load.
+fn choice_by(choice: Level, load: Level, across: bool) -> ChoiceBy {
+    match (choice, load) {
+        (Level::Tile, _) => ChoiceBy::All,
+        (Level::Row, Level::Element) if !across => ChoiceBy::Line,
+        (Level::Row, _) => ChoiceBy::Lane,
+        (Level::Element | Level::Spread, _) => ChoiceBy::Each,
+    }
+}

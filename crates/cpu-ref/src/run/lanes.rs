@@ -1,0 +1,266 @@
+//! Scalar operations over lanes: one plain loop per operation, compiled for the vector units that the processor has.
+//!
+//! An operand of one lane is that value in every lane. All lanes are 32-bit words; floats are their bits.
+
+use pulp::Arch;
+use wgrad_core::{Binary, Compare, DType, Reduce, Unary};
+
+use super::math;
+
+/// Words as floats.
+#[inline(always)]
+pub(super) fn floats(words: &[u32]) -> &[f32] {
+    bytemuck::cast_slice(words)
+}
+
+/// Words as floats.
+#[inline(always)]
+pub(super) fn floats_mut(words: &mut [u32]) -> &mut [f32] {
+    bytemuck::cast_slice_mut(words)
+}
+
+/// `out[i] = f(x[i])`.
+#[inline(always)]
+fn map<A: Copy, B>(arch: Arch, out: &mut [B], x: &[A], f: impl Fn(A) -> B) {
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            for (out, &x) in out.iter_mut().zip(x) {
+                *out = f(x);
+            }
+        },
+    );
+}
+
+/// `out[i] = f(a[i], b[i])`.
+#[inline(always)]
+fn zip<A: Copy, B>(arch: Arch, out: &mut [B], a: &[A], b: &[A], f: impl Fn(A, A) -> B) {
+    if a.len() == out.len() && b.len() == out.len() {
+        arch.dispatch(
+            #[inline(always)]
+            || {
+                for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                    *out = f(a, b);
+                }
+            },
+        );
+    } else if a.len() == out.len() {
+        let b = b[0];
+        map(arch, out, a, |a| f(a, b));
+    } else {
+        let a = a[0];
+        if b.len() == out.len() {
+            map(arch, out, b, |b| f(a, b));
+        } else {
+            let b = b[0];
+            out.iter_mut().for_each(|out| *out = f(a, b));
+        }
+    }
+}
+
+/// A unary operation.
+pub(super) fn unary(arch: Arch, op: Unary, out: &mut [u32], x: &[u32]) {
+    let (out, x) = (floats_mut(out), floats(x));
+    match op {
+        Unary::Neg => map(arch, out, x, |x: f32| -x),
+        Unary::Abs => map(arch, out, x, f32::abs),
+        Unary::Sign => map(arch, out, x, math::sign),
+        Unary::Exp => map(arch, out, x, math::exp),
+        Unary::Log => map(arch, out, x, math::log),
+        Unary::Sqrt => map(arch, out, x, f32::sqrt),
+        Unary::Rsqrt => map(arch, out, x, |x: f32| 1.0 / x.sqrt()),
+        Unary::Recip => map(arch, out, x, |x: f32| 1.0 / x),
+        Unary::Sin => map(arch, out, x, f32::sin),
+        Unary::Cos => map(arch, out, x, f32::cos),
+        Unary::Tanh => map(arch, out, x, math::tanh),
+        Unary::Sigmoid => map(arch, out, x, math::sigmoid),
+        Unary::Relu => map(arch, out, x, math::relu),
+        Unary::Erf => map(arch, out, x, math::erf),
+        Unary::Floor => map(arch, out, x, f32::floor),
+    }
+}
+
+/// A binary operation on values of a type.
+pub(super) fn binary(arch: Arch, op: Binary, dtype: DType, out: &mut [u32], a: &[u32], b: &[u32]) {
+    match dtype {
+        DType::F32 => {
+            let (out, a, b) = (floats_mut(out), floats(a), floats(b));
+            match op {
+                Binary::Add => zip(arch, out, a, b, |a: f32, b| a + b),
+                Binary::Sub => zip(arch, out, a, b, |a: f32, b| a - b),
+                Binary::Mul => zip(arch, out, a, b, |a: f32, b| a * b),
+                Binary::Div => zip(arch, out, a, b, |a: f32, b| a / b),
+                Binary::Pow => zip(arch, out, a, b, f32::powf),
+                Binary::Min => zip(arch, out, a, b, math::min),
+                Binary::Max => zip(arch, out, a, b, math::max),
+            }
+        }
+        DType::U32 => match op {
+            Binary::Add => zip(arch, out, a, b, u32::wrapping_add),
+            Binary::Sub => zip(arch, out, a, b, u32::wrapping_sub),
+            Binary::Mul => zip(arch, out, a, b, u32::wrapping_mul),
+            // As WGSL: x / 0 = x.
+            Binary::Div => zip(arch, out, a, b, |a: u32, b| a.checked_div(b).unwrap_or(a)),
+            Binary::Pow => zip(arch, out, a, b, u32::wrapping_pow),
+            Binary::Min => zip(arch, out, a, b, u32::min),
+            Binary::Max => zip(arch, out, a, b, u32::max),
+        },
+    }
+}
+
+/// A comparison of values of a type.
+pub(super) fn compare(arch: Arch, op: Compare, dtype: DType, out: &mut [u32], a: &[u32], b: &[u32]) {
+    match dtype {
+        DType::F32 => compare_as(arch, op, out, floats(a), floats(b)),
+        DType::U32 => compare_as(arch, op, out, a, b),
+    }
+}
+
+#[inline(always)]
+fn compare_as<T: Copy + PartialOrd>(arch: Arch, op: Compare, out: &mut [u32], a: &[T], b: &[T]) {
+    match op {
+        Compare::Eq => zip(arch, out, a, b, |a, b| u32::from(a == b)),
+        Compare::Ne => zip(arch, out, a, b, |a, b| u32::from(a != b)),
+        Compare::Lt => zip(arch, out, a, b, |a, b| u32::from(a < b)),
+        Compare::Le => zip(arch, out, a, b, |a, b| u32::from(a <= b)),
+        Compare::Gt => zip(arch, out, a, b, |a, b| u32::from(a > b)),
+        Compare::Ge => zip(arch, out, a, b, |a, b| u32::from(a >= b)),
+    }
+}
+
+/// `mask ≠ 0 ? on_true : on_false`.
+pub(super) fn select(arch: Arch, out: &mut [u32], mask: &[u32], on_true: &[u32], on_false: &[u32]) {
+    if mask.len() != out.len() {
+        return broadcast(out, if mask[0] != 0 { on_true } else { on_false });
+    }
+    match (on_true.len() == out.len(), on_false.len() == out.len()) {
+        (true, true) => arch.dispatch(
+            #[inline(always)]
+            || {
+                for (((out, &mask), &a), &b) in out.iter_mut().zip(mask).zip(on_true).zip(on_false) {
+                    *out = if mask != 0 { a } else { b };
+                }
+            },
+        ),
+        (true, false) => {
+            let b = on_false[0];
+            zip(arch, out, mask, on_true, |mask, a| if mask != 0 { a } else { b });
+        }
+        (false, true) => {
+            let a = on_true[0];
+            zip(arch, out, mask, on_false, |mask, b| if mask != 0 { a } else { b });
+        }
+        (false, false) => {
+            let (a, b) = (on_true[0], on_false[0]);
+            map(arch, out, mask, |mask| if mask != 0 { a } else { b });
+        }
+    }
+}
+
+/// Copies lanes, or one lane into all.
+pub(super) fn broadcast(out: &mut [u32], x: &[u32]) {
+    if x.len() == out.len() { out.copy_from_slice(x) } else { out.fill(x[0]) }
+}
+
+/// A conversion.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "conversions are what is asked for: floats truncate toward zero and saturate, NaN gives 0"
+)]
+pub(super) fn cast(arch: Arch, from: DType, to: DType, out: &mut [u32], x: &[u32]) {
+    match (from, to) {
+        (DType::F32, DType::F32) | (DType::U32, DType::U32) => out.copy_from_slice(x),
+        (DType::F32, DType::U32) => map(arch, out, floats(x), |x| x as u32),
+        (DType::U32, DType::F32) => map(arch, floats_mut(out), x, |x| x as f32),
+    }
+}
+
+/// Partial results of a fold along lanes: as many as a loop needs to use vectors and to hide the latency of an addition.
+const PARTIALS: usize = 32;
+
+/// Lanes folded into one, with a fixed number of partial results.
+pub(super) fn fold(arch: Arch, op: Reduce, x: &[f32]) -> f32 {
+    match op {
+        Reduce::Sum => fold_with(arch, x, 0.0, |a, b| a + b),
+        Reduce::Max => fold_with(arch, x, f32::NEG_INFINITY, math::max),
+        Reduce::Min => fold_with(arch, x, f32::INFINITY, math::min),
+    }
+}
+
+#[inline(always)]
+fn fold_with(arch: Arch, x: &[f32], identity: f32, f: impl Fn(f32, f32) -> f32 + Copy) -> f32 {
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            let mut partial = [identity; PARTIALS];
+            let (chunks, rest) = x.as_chunks::<PARTIALS>();
+            for chunk in chunks {
+                for (p, &x) in partial.iter_mut().zip(chunk) {
+                    *p = f(*p, x);
+                }
+            }
+            for (p, &x) in partial.iter_mut().zip(rest) {
+                *p = f(*p, x);
+            }
+            let mut width = PARTIALS / 2;
+            while width > 0 {
+                for i in 0..width {
+                    partial[i] = f(partial[i], partial[i + width]);
+                }
+                width /= 2;
+            }
+            partial[0]
+        },
+    )
+}
+
+/// `out[i]` folded with `x[i]`.
+pub(super) fn fold_lanes(arch: Arch, op: Reduce, out: &mut [f32], x: &[f32]) {
+    #[inline(always)]
+    fn with(arch: Arch, out: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
+        arch.dispatch(
+            #[inline(always)]
+            || {
+                for (out, &x) in out.iter_mut().zip(x) {
+                    *out = f(*out, x);
+                }
+            },
+        );
+    }
+    match op {
+        Reduce::Sum => with(arch, out, x, |a, b| a + b),
+        Reduce::Max => with(arch, out, x, math::max),
+        Reduce::Min => with(arch, out, x, math::min),
+    }
+}
+
+/// Accumulators, which are in double precision, folded with values.
+pub(super) fn accumulate(arch: Arch, op: Reduce, into: &mut [f64], x: &[f32]) {
+    #[inline(always)]
+    fn with(arch: Arch, into: &mut [f64], x: &[f32], f: impl Fn(f64, f64) -> f64) {
+        arch.dispatch(
+            #[inline(always)]
+            || {
+                for (into, &x) in into.iter_mut().zip(x) {
+                    *into = f(*into, f64::from(x));
+                }
+            },
+        );
+    }
+    match op {
+        Reduce::Sum => with(arch, into, x, |a, b| a + b),
+        Reduce::Max => with(arch, into, x, |a, b| if a > b || a.is_nan() { a } else { b }),
+        Reduce::Min => with(arch, into, x, |a, b| if a < b || a.is_nan() { a } else { b }),
+    }
+}
+
+/// What a fold of nothing gives.
+pub(super) const fn identity(op: Reduce) -> f64 {
+    match op {
+        Reduce::Sum => 0.0,
+        Reduce::Max => f64::NEG_INFINITY,
+        Reduce::Min => f64::INFINITY,
+    }
+}

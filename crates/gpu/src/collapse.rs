@@ -1,0 +1,86 @@
+//! Fewer axes: neighbouring axes that every index of a kernel walks as if they were one are made one, so that plain
+//! elementwise work is one-dimensional.
+
+use wgrad_core::plan::{Index, Inst, Kernel, Term};
+
+/// The same kernel with as few axes as possible; the last `keep` axes stay as they are.
+pub(crate) fn collapse(kernel: &Kernel, keep: usize) -> Kernel {
+    let mut kernel = kernel.clone();
+    let outer = kernel.space.len().saturating_sub(keep);
+    for axis in (0..outer).rev() {
+        if kernel.space[axis] == 1 {
+            remove(&mut kernel, axis);
+        }
+    }
+    let mut outer = kernel.space.len().saturating_sub(keep);
+    let mut axis = outer.saturating_sub(1);
+    while axis > 0 {
+        axis -= 1;
+        if axis + 1 < outer && indices(&mut kernel).all(|(index, inner)| fits(index, axis, inner[axis + 1])) {
+            merge(&mut kernel, axis);
+            outer -= 1;
+        }
+    }
+    kernel
+}
+
+/// Every index function of a kernel, each with the sizes of the space.
+fn indices(kernel: &mut Kernel) -> impl Iterator<Item = (&mut Index, &[usize])> {
+    let Kernel { label: _, nodes: _, space, kind: _, operands, body, stores: _ } = kernel;
+    let space = &space[..];
+    let of_operands =
+        operands.iter_mut().flat_map(|o| std::iter::once(&mut o.index).chain(o.guards.iter_mut().map(|g| &mut g.index)));
+    let of_body = body.iter_mut().filter_map(|inst| match inst {
+        Inst::Coord(index) | Inst::RandomBits { state: _, stream: _, index } => Some(index),
+        Inst::Guard(guard) => Some(&mut guard.index),
+        Inst::Const(..)
+        | Inst::Load(_)
+        | Inst::Acc
+        | Inst::Fold(..)
+        | Inst::Unary(..)
+        | Inst::Binary(..)
+        | Inst::Compare(..)
+        | Inst::Select(..)
+        | Inst::Cast(..) => None,
+    });
+    of_operands.chain(of_body).map(move |index| (index, space))
+}
+
+/// Whether an index function walks `axis` and the one after it, of size `inner`, as one.
+fn fits(index: &Index, axis: usize, inner: usize) -> bool {
+    match (index.linear_in(axis), index.linear_in(axis + 1)) {
+        (Some(a), Some(b)) => i64::try_from(inner).is_ok_and(|inner| b.checked_mul(inner) == Some(a)),
+        _ => false,
+    }
+}
+
+/// Makes `axis` and the one after it one, whose coefficients are those of the latter.
+fn merge(kernel: &mut Kernel, axis: usize) {
+    for (index, _) in indices(kernel) {
+        let coefficient = index.linear_in(axis + 1).unwrap_or(0);
+        index.terms.retain(|t| t.axis != axis && t.axis != axis + 1);
+        shift_down(index, axis);
+        if coefficient != 0 {
+            index.terms.push(Term { coefficient, axis, divisor: 1, modulus: None });
+        }
+    }
+    let size = kernel.space.remove(axis);
+    kernel.space[axis] *= size;
+}
+
+/// Removes an axis of size 1, along which every coordinate is 0.
+fn remove(kernel: &mut Kernel, axis: usize) {
+    for (index, _) in indices(kernel) {
+        index.terms.retain(|t| t.axis != axis);
+        shift_down(index, axis);
+    }
+    kernel.space.remove(axis);
+}
+
+fn shift_down(index: &mut Index, axis: usize) {
+    for term in &mut index.terms {
+        if term.axis > axis {
+            term.axis -= 1;
+        }
+    }
+}

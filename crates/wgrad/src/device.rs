@@ -1,0 +1,249 @@
+//! The device is chosen at run time: by the environment, or in code.
+
+use std::env;
+use std::fmt;
+
+use wgrad_core::plan::{Backend, BackendError};
+use wgrad_cpu_ref::CpuBackend;
+
+/// The variable that names a [`BackendChoice`].
+pub const BACKEND_VARIABLE: &str = "WGRAD_BACKEND";
+
+/// The variable that holds a part of an adapter's name, in any case.
+pub const ADAPTER_VARIABLE: &str = "WGRAD_ADAPTER";
+
+/// Which kind of device to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BackendChoice {
+    /// A real GPU, else the CPU backend, else a software adapter.
+    #[default]
+    Auto,
+    /// Any adapter that wgpu reaches, real ones first.
+    Gpu,
+    /// An adapter of Vulkan.
+    Vulkan,
+    /// An adapter of Metal.
+    Metal,
+    /// An adapter of Direct3D 12.
+    Dx12,
+    /// An adapter of OpenGL.
+    Gl,
+    /// The CPU backend.
+    Cpu,
+}
+
+impl BackendChoice {
+    /// Every choice.
+    pub const ALL: [Self; 7] =
+        [Self::Auto, Self::Gpu, Self::Vulkan, Self::Metal, Self::Dx12, Self::Gl, Self::Cpu];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Gpu => "gpu",
+            Self::Vulkan => "vulkan",
+            Self::Metal => "metal",
+            Self::Dx12 => "dx12",
+            Self::Gl => "gl",
+            Self::Cpu => "cpu",
+        }
+    }
+
+    /// The choice of a name; `origin` is what an error says about where it came from.
+    ///
+    /// # Errors
+    /// [`BackendError::UnknownBackend`], listing the names that exist.
+    pub fn parse(name: &str, origin: &str) -> Result<Self, BackendError> {
+        let wanted = name.trim().to_lowercase();
+        Self::ALL.into_iter().find(|choice| choice.name() == wanted).ok_or_else(|| BackendError::UnknownBackend {
+            name: name.to_owned(),
+            origin: origin.to_owned(),
+            known: Self::ALL.map(|choice| choice.name().to_owned()).to_vec(),
+        })
+    }
+
+    /// How much this choice wants a device, least first, or `None` if not at all.
+    fn rank(self, device: &DeviceInfo) -> Option<u8> {
+        let real_first = match device.kind {
+            DeviceKind::Gpu => 0,
+            DeviceKind::Software => 1,
+            DeviceKind::Cpu => return matches!(self, Self::Auto | Self::Cpu).then_some(1),
+        };
+        match self {
+            Self::Auto => Some(real_first * 2),
+            Self::Gpu => Some(real_first),
+            Self::Cpu => None,
+            Self::Vulkan | Self::Metal | Self::Dx12 | Self::Gl => {
+                (device.backend == self.name()).then_some(real_first)
+            }
+        }
+    }
+}
+
+/// What a device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// A graphics processor.
+    Gpu,
+    /// A driver that runs shaders on the processor.
+    Software,
+    /// The CPU backend of this library.
+    Cpu,
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gpu => "GPU",
+            Self::Software => "software adapter",
+            Self::Cpu => "CPU backend",
+        })
+    }
+}
+
+/// A device that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Its name, as the driver says it.
+    pub name: String,
+    /// `cpu`, or the interface it is reached by: `vulkan`, `metal`, `dx12`, `gl`.
+    pub backend: String,
+    /// What it is.
+    pub kind: DeviceKind,
+}
+
+impl fmt::Display for DeviceInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {})", self.name, self.backend, self.kind)
+    }
+}
+
+/// Which device to open.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeviceSelector {
+    /// The kind.
+    pub backend: BackendChoice,
+    /// A part of its name, in any case; `None` for any.
+    pub adapter: Option<String>,
+}
+
+impl DeviceSelector {
+    /// What the environment asks for: [`BACKEND_VARIABLE`] and [`ADAPTER_VARIABLE`], each unset or empty for any.
+    ///
+    /// # Errors
+    /// [`BackendError::UnknownBackend`] if the variable holds no name of a backend.
+    pub fn from_env() -> Result<Self, BackendError> {
+        let variable =
+            |name| env::var_os(name).map(|v| v.to_string_lossy().into_owned()).filter(|v| !v.trim().is_empty());
+        let backend = match variable(BACKEND_VARIABLE) {
+            Some(name) => BackendChoice::parse(&name, BACKEND_VARIABLE)?,
+            None => BackendChoice::Auto,
+        };
+        Ok(Self { backend, adapter: variable(ADAPTER_VARIABLE) })
+    }
+
+    /// The best of some devices, by position.
+    ///
+    /// # Errors
+    /// [`BackendError::NoDevice`], listing all of them.
+    pub fn choose(&self, devices: &[DeviceInfo]) -> Result<usize, BackendError> {
+        let adapter = self.adapter.as_ref().map(|part| part.trim().to_lowercase());
+        let fits = |device: &DeviceInfo| adapter.as_ref().is_none_or(|part| device.name.to_lowercase().contains(part));
+        devices
+            .iter()
+            .enumerate()
+            .filter(|(_, device)| fits(device))
+            .filter_map(|(position, device)| Some((self.backend.rank(device)?, position)))
+            .min()
+            .map(|(_, position)| position)
+            .ok_or_else(|| BackendError::NoDevice {
+                wanted: self.to_string(),
+                found: devices.iter().map(ToString::to_string).collect(),
+            })
+    }
+}
+
+impl fmt::Display for DeviceSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "backend '{}'", self.backend.name())?;
+        match &self.adapter {
+            Some(part) => write!(f, " with '{part}' in its name"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Every device that can be opened: the adapters that wgpu reaches, then the CPU backend.
+pub fn devices() -> Vec<DeviceInfo> {
+    let mut devices: Vec<_> = wgrad_gpu::devices().iter().map(adapter_info).collect();
+    devices.push(cpu_info(&CpuBackend::new()));
+    devices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BackendChoice, Device, DeviceInfo, DeviceKind, DeviceSelector};
+
+    fn device(name: &str, backend: &str, kind: DeviceKind) -> DeviceInfo {
+        DeviceInfo { name: name.to_owned(), backend: backend.to_owned(), kind }
+    }
+
+    fn choose(backend: BackendChoice, adapter: Option<&str>, devices: &[DeviceInfo]) -> String {
+        let selector = DeviceSelector { backend, adapter: adapter.map(str::to_owned) };
+        match selector.choose(devices) {
+            Ok(position) => devices[position].name.clone(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn auto_takes_gpu_then_cpu_then_software() {
+        let software = device("llvmpipe", "vulkan", DeviceKind::Software);
+        let cpu = device("CPU", "cpu", DeviceKind::Cpu);
+        let gpu = device("Radiant 9", "vulkan", DeviceKind::Gpu);
+        let all = [software.clone(), cpu.clone(), gpu];
+        assert_eq!(choose(BackendChoice::Auto, None, &all), "Radiant 9");
+        assert_eq!(choose(BackendChoice::Auto, None, &[software.clone(), cpu]), "CPU");
+        assert_eq!(choose(BackendChoice::Auto, None, &[software]), "llvmpipe");
+    }
+
+    #[test]
+    fn a_named_backend_or_adapter_is_kept_to() {
+        let all = [
+            device("llvmpipe (LLVM 19)", "vulkan", DeviceKind::Software),
+            device("llvmpipe (LLVM 19)", "gl", DeviceKind::Software),
+            device("CPU", "cpu", DeviceKind::Cpu),
+        ];
+        assert_eq!(choose(BackendChoice::Gpu, None, &all), "llvmpipe (LLVM 19)");
+        assert_eq!(choose(BackendChoice::Auto, Some("LLVMpipe"), &all), "llvmpipe (LLVM 19)");
+        assert_eq!(choose(BackendChoice::Cpu, None, &all), "CPU");
+        let selector = DeviceSelector { backend: BackendChoice::Gl, adapter: None };
+        assert_eq!(selector.choose(&all), Ok(1));
+        assert_eq!(
+            choose(BackendChoice::Metal, Some("apple"), &all),
+            "no device matches backend 'metal' with 'apple' in its name; found: llvmpipe (LLVM 19) (vulkan, software \
+             adapter), llvmpipe (LLVM 19) (gl, software adapter), CPU (cpu, CPU backend)"
+        );
+        assert_eq!(
+            choose(BackendChoice::Cpu, None, &[]),
+            "no device matches backend 'cpu'; found: none"
+        );
+    }
+
+    #[test]
+    fn an_unknown_backend_is_an_error_that_lists_the_known() {
+        assert_eq!(BackendChoice::parse("Vulkan ", "here"), Ok(BackendChoice::Vulkan));
+        assert_eq!(
+            BackendChoice::parse("cuda", "WGRAD_BACKEND").unwrap_err().to_string(),
+            "unknown backend 'cuda' in WGRAD_BACKEND; known are auto, gpu, vulkan, metal, dx12, gl, cpu"
+        );
+    }
+
+    #[test]
+    fn the_cpu_backend_always_opens() {
+        let selector = DeviceSelector { backend: BackendChoice::Cpu, adapter: None };
+        let device = Device::open(&selector).unwrap();
+        assert_eq!(device.info().kind, DeviceKind::Cpu);
+    }
+}

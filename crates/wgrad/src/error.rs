@@ -1,0 +1,94 @@
+//! What can go wrong between a model and its training: each message says what and where.
+
+use thiserror::Error;
+use wgrad_core::GraphError;
+use wgrad_core::plan::{BackendError, PlanError};
+
+use crate::data::DataError;
+
+/// Any error of this crate.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum Error {
+    /// The graph refused an operation.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The program cannot be planned for the device.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The device refused or failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// Data that cannot be read or do not fit together.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A hyperparameter outside its range.
+    #[error("{optimizer}: {field} is {value}, but must be {allowed}")]
+    Hyperparameter {
+        /// The optimizer.
+        optimizer: &'static str,
+        /// The field.
+        field: &'static str,
+        /// What it was set to.
+        value: f64,
+        /// The values that are allowed.
+        allowed: &'static str,
+    },
+    /// An optimizer was given something else than a parameter to improve.
+    #[error("{optimizer}: {node} is not a variable with the role of a parameter")]
+    NotAParameter {
+        /// The optimizer.
+        optimizer: &'static str,
+        /// The node as text.
+        node: String,
+    },
+    /// Gradients that do not belong to the parameters.
+    #[error("{optimizer}: {reason}")]
+    Gradients {
+        /// The optimizer.
+        optimizer: &'static str,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A model asks for its parameters in an impossible way.
+    #[error("parameter '{name}': {reason}")]
+    Parameter {
+        /// Full name of the parameter.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A model that cannot be built or does not fit the data.
+    #[error("{what}: {reason}")]
+    Model {
+        /// The layer, model or loss.
+        what: String,
+        /// What is wrong, with the numbers.
+        reason: String,
+    },
+    /// A batch that no entry of the training program takes.
+    #[error("a batch of {rows} rows was given, but the trainer was built for {}", known.join(" or "))]
+    BatchRows {
+        /// Rows given.
+        rows: usize,
+        /// Sizes that exist.
+        known: Vec<String>,
+    },
+    /// A name that does not exist.
+    #[error("there is no {what} named '{name}'; there are {}", known.join(", "))]
+    UnknownName {
+        /// `variable`, say.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// What exists.
+        known: Vec<String>,
+    },
+    /// A value was asked for before anything made it.
+    #[error("there is no {what} yet: {reason}")]
+    NotYet {
+        /// The value.
+        what: &'static str,
+        /// What has to happen first.
+        reason: &'static str,
+    },
+}

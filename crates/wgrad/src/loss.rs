@@ -1,0 +1,68 @@
+//! Losses, each in two forms: one number for each row, and the mean that training minimises.
+
+use wgrad_core::{GraphError, Tensor};
+
+/// What training minimises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// Softmax cross-entropy of logits with class labels: [`cross_entropy`].
+    CrossEntropy,
+    /// Mean squared error: [`mse`].
+    Mse,
+}
+
+/// `logsumexp(logits[i, :]) - logits[i, labels[i]]` for each row of `logits` `[rows, classes]`, with u32 `labels` `[rows]`.
+/// Labels that are fed must be below the number of classes, which every run checks.
+///
+/// # Errors
+/// If the operands are of other types or shapes.
+pub fn cross_entropy_per_row<'g>(logits: Tensor<'g>, labels: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
+    let shape = logits.shape();
+    let &[_, classes] = &*shape else {
+        return Err(GraphError::Operands {
+            op: "cross_entropy",
+            operands: vec![logits.to_string(), labels.to_string()],
+            reason: "the logits must have two axes, rows and classes".to_owned(),
+        });
+    };
+    let picked = logits.pick_per_row(labels)?;
+    let bound = u32::try_from(classes).unwrap_or(u32::MAX);
+    labels.builder().with(|graph| graph.require_below(labels.id(), bound));
+    logits.logsumexp(&[1], false)?.sub(picked)
+}
+
+/// Mean of [`cross_entropy_per_row`].
+///
+/// # Errors
+/// As there.
+pub fn cross_entropy<'g>(logits: Tensor<'g>, labels: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
+    cross_entropy_per_row(logits, labels)?.mean_all()
+}
+
+/// Mean over all axes but the first of `(prediction - target)²`, for operands of equal shape.
+///
+/// # Errors
+/// If the shapes differ.
+pub fn mse_per_row<'g>(prediction: Tensor<'g>, target: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
+    let axes: Vec<usize> = (1..prediction.shape().rank()).collect();
+    squared_error(prediction, target)?.mean(&axes, false)
+}
+
+/// Mean over all elements of `(prediction - target)²`, for operands of equal shape.
+///
+/// # Errors
+/// If the shapes differ: broadcasting here is nearly always a mistake.
+pub fn mse<'g>(prediction: Tensor<'g>, target: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
+    squared_error(prediction, target)?.mean_all()
+}
+
+fn squared_error<'g>(prediction: Tensor<'g>, target: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
+    if prediction.shape() != target.shape() {
+        return Err(GraphError::Operands {
+            op: "mse",
+            operands: vec![prediction.to_string(), target.to_string()],
+            reason: "prediction and target must have the same shape".to_owned(),
+        });
+    }
+    prediction.sub(target)?.square()
+}

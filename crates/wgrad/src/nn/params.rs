@@ -1,0 +1,134 @@
+//! The parameters of a model by name.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use wgrad_core::{Builder, Role, Shape, Tensor, TensorType};
+
+use crate::Error;
+use crate::nn::Initializer;
+
+/// Where a model gets its parameters: a builder, a seed, and a path of names. Cheap to clone; all clones and children share
+/// one table of parameters.
+#[derive(Debug, Clone)]
+pub struct Params<'g> {
+    builder: &'g Builder,
+    path: String,
+    table: Rc<RefCell<Table<'g>>>,
+}
+
+#[derive(Debug)]
+struct Table<'g> {
+    seed: u64,
+    declared: Vec<(String, Tensor<'g>)>,
+    used_in_pass: BTreeSet<String>,
+}
+
+impl<'g> Params<'g> {
+    /// No parameters yet. Their initial values follow from the seed and the order in which they are declared.
+    pub fn new(builder: &'g Builder, seed: u64) -> Self {
+        let table = Table { seed, declared: Vec::new(), used_in_pass: BTreeSet::new() };
+        Self { builder, path: String::new(), table: Rc::new(RefCell::new(table)) }
+    }
+
+    /// The builder that parameters are declared in.
+    pub fn builder(&self) -> &'g Builder {
+        self.builder
+    }
+
+    /// The same table one name deeper: `params.child("layers").child(0)` names its parameters `layers.0.…`.
+    #[must_use]
+    pub fn child(&self, name: impl std::fmt::Display) -> Self {
+        Self { builder: self.builder, path: self.full_name(&name.to_string()), table: Rc::clone(&self.table) }
+    }
+
+    /// Starts another application of the model, in which every parameter may be asked for once more.
+    pub fn next_pass(&self) {
+        self.table.borrow_mut().used_in_pass.clear();
+    }
+
+    /// The parameter of a name below the present path: a new variable, or the one of an earlier pass.
+    ///
+    /// # Errors
+    /// If this pass has asked for that name already (two layers would share it by accident: give each a child of its own;
+    /// to share on purpose, use the tensor twice), or an earlier one under another shape, or if the initial value is
+    /// impossible.
+    pub fn get(&self, name: &str, shape: impl Into<Shape>, initializer: &Initializer) -> Result<Tensor<'g>, Error> {
+        let (name, shape) = (self.full_name(name), shape.into());
+        let mut table = self.table.borrow_mut();
+        if !table.used_in_pass.insert(name.clone()) {
+            let reason = "asked for twice in one pass; give each layer a child of its own".to_owned();
+            return Err(Error::Parameter { name, reason });
+        }
+        if let Some((_, tensor)) = table.declared.iter().find(|(declared, _)| *declared == name) {
+            if tensor.shape() != shape {
+                let reason = format!("asked for with shape {shape}, but it was declared with {}", tensor.shape());
+                return Err(Error::Parameter { name, reason });
+            }
+            return Ok(*tensor);
+        }
+        let stream = u32::try_from(table.declared.len())
+            .map_err(|_| Error::Parameter { name: name.clone(), reason: "too many parameters".to_owned() })?;
+        let init = initializer
+            .init(&shape, table.seed, stream)
+            .map_err(|reason| Error::Parameter { name: name.clone(), reason })?;
+        let tensor = self.builder.variable(&name, TensorType::f32(shape), init, Role::Parameter)?;
+        table.declared.push((name, tensor));
+        Ok(tensor)
+    }
+
+    /// All parameters declared so far with their full names, in order of declaration.
+    pub fn all(&self) -> Vec<(String, Tensor<'g>)> {
+        self.table.borrow().declared.clone()
+    }
+
+    fn full_name(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wgrad_core::{Builder, Init};
+
+    use super::Params;
+    use crate::nn::Initializer;
+
+    #[test]
+    fn names_are_paths_and_passes_find_them_again() {
+        let builder = Builder::new();
+        let params = Params::new(&builder, 1);
+        let layer = params.child("layers").child(0);
+        let first = layer.get("weight", [2, 3], &Initializer::Zeros).unwrap();
+        let twice = layer.get("weight", [2, 3], &Initializer::Zeros).unwrap_err().to_string();
+        assert!(twice.starts_with("parameter 'layers.0.weight': asked for twice"), "{twice}");
+        params.next_pass();
+        assert_eq!(layer.get("weight", [2, 3], &Initializer::Zeros).unwrap().id(), first.id());
+        params.next_pass();
+        assert_eq!(
+            layer.get("weight", [3, 2], &Initializer::Zeros).unwrap_err().to_string(),
+            "parameter 'layers.0.weight': asked for with shape [3,2], but it was declared with [2,3]"
+        );
+        assert_eq!(params.all().len(), 1);
+    }
+
+    #[test]
+    fn every_parameter_has_a_stream_of_its_own() {
+        let builder = Builder::new();
+        let params = Params::new(&builder, 7);
+        let normal = Initializer::Normal { mean: 0.0, std: 1.0 };
+        params.get("a", [4], &normal).unwrap();
+        params.get("b", [4], &normal).unwrap();
+        let graph = builder.into_graph();
+        let streams: Vec<_> = graph
+            .variables()
+            .iter()
+            .map(|v| match v.init {
+                Init::Normal { mean: _, std: _, seed, stream } => (seed, stream),
+                Init::Fill(_) | Init::F32(_) | Init::U32(_) | Init::Uniform { .. } => panic!("not normal: {v:?}"),
+            })
+            .collect();
+        assert_eq!(streams, [(7, 0), (7, 1)]);
+    }
+}

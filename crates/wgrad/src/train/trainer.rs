@@ -1,0 +1,254 @@
+//! Runs a training program on a device.
+
+use std::time::Instant;
+
+use wgrad_core::plan::{BackendError, Counters, MemoryReport, Plan, PrepareOptions, Session, Source};
+use wgrad_core::{EntryId, HostSlice, HostVec, TensorType, VarId};
+
+use crate::Error;
+use crate::data::{Batch, Batches, DataError, Dataset, Order};
+use crate::device::Device;
+use crate::nn::Model;
+use crate::optim::Optimizer;
+use crate::train::{EpochReport, Evaluation, TrainOptions, TrainProgram};
+
+/// A model in training on a device. Parameters, optimizer state and running metrics stay there; nothing is read back unless
+/// asked for.
+#[derive(Debug)]
+pub struct Trainer {
+    program: TrainProgram,
+    options: TrainOptions,
+    session: Box<dyn Session>,
+    step: u64,
+    epoch: u32,
+    last: Option<EntryId>,
+}
+
+impl Trainer {
+    /// Plans and prepares the training of a model on data like `dataset`: see [`TrainProgram::new`].
+    ///
+    /// # Errors
+    /// If the model does not fit the data or the device, or the device fails.
+    pub fn new(device: &Device, model: &dyn Model, dataset: &Dataset, options: TrainOptions) -> Result<Self, Error> {
+        Self::with_program(device, TrainProgram::new(model, dataset, &options)?, options, PrepareOptions::default())
+    }
+
+    /// Plans and prepares a training program made before.
+    ///
+    /// # Errors
+    /// If the program does not fit the device, or the device fails.
+    pub fn with_program(
+        device: &Device,
+        program: TrainProgram,
+        options: TrainOptions,
+        prepare: PrepareOptions<'_>,
+    ) -> Result<Self, Error> {
+        let plan = wgrad_core::lower(&program.program, device.backend().target())?;
+        let session = device.backend().prepare(plan, prepare)?;
+        Ok(Self { program, options, session, step: 0, epoch: 0, last: None })
+    }
+
+    /// Trains for some epochs, calling `report` after each; after each epoch the model is evaluated on `test`, if given.
+    ///
+    /// # Errors
+    /// If the data do not fit or the device fails.
+    pub fn fit(
+        &mut self,
+        train: &Dataset,
+        test: Option<&Dataset>,
+        epochs: u32,
+        mut report: impl FnMut(&EpochReport),
+    ) -> Result<(), Error> {
+        for _ in 0..epochs {
+            let mut epoch = self.epoch(train)?;
+            epoch.evaluation = test.map(|test| self.evaluate(test)).transpose()?;
+            report(&epoch);
+        }
+        Ok(())
+    }
+
+    /// Trains for one epoch: every row once.
+    ///
+    /// # Errors
+    /// If the data do not fit or the device fails.
+    pub fn epoch(&mut self, train: &Dataset) -> Result<EpochReport, Error> {
+        let start = Instant::now();
+        self.session.write(self.program.train_loss, HostSlice::F32(&[0.0]))?;
+        let mut steps = 0;
+        for batch in self.batches(train) {
+            self.step(&batch)?;
+            steps += 1;
+        }
+        let sum = self.number(self.program.train_loss)?;
+        self.epoch += 1;
+        Ok(EpochReport {
+            epoch: self.epoch,
+            steps,
+            loss: sum / train.rows() as f64,
+            seconds: start.elapsed().as_secs_f64(),
+            evaluation: None,
+        })
+    }
+
+    /// The batches that [`Trainer::epoch`] would take next.
+    pub fn batches<'a>(&self, train: &'a Dataset) -> Batches<'a> {
+        let order = if self.options.shuffle {
+            Order::Shuffled { seed: self.options.seed, epoch: self.epoch }
+        } else {
+            Order::InOrder
+        };
+        Batches::new(train, self.options.batch_rows, order)
+    }
+
+    /// One step on one batch: one submission, nothing read back.
+    ///
+    /// # Errors
+    /// If there is no entry for the number of rows, the data do not fit, or the device fails.
+    pub fn step(&mut self, batch: &Batch) -> Result<(), Error> {
+        let Some(&(entry, _)) = self.program.train.iter().find(|&&(_, rows)| rows == batch.rows) else {
+            let known = self.program.train.iter().map(|(_, rows)| rows.to_string()).collect();
+            return Err(Error::BatchRows { rows: batch.rows, known });
+        };
+        let scalars = self.options.optimizer.scalars_f32(self.step + 1);
+        let feeds = [HostSlice::F32(&scalars), HostSlice::F32(&batch.features), batch.targets.as_slice()];
+        self.session.run(entry, &feeds)?;
+        self.step += 1;
+        self.last = Some(entry);
+        Ok(())
+    }
+
+    /// The loss of the last step, on its batch before the update. Waits for the device.
+    ///
+    /// # Errors
+    /// If no step was made or the device fails.
+    pub fn last_loss(&mut self) -> Result<f32, Error> {
+        let entry = self.last.ok_or(Error::NotYet { what: "loss", reason: "no step was made" })?;
+        Ok(first(self.session.read(Source::Fetch(entry, 0))?))
+    }
+
+    /// Mean loss and accuracy over any number of rows.
+    ///
+    /// # Errors
+    /// If the data do not fit or the device fails.
+    pub fn evaluate(&mut self, dataset: &Dataset) -> Result<Evaluation, Error> {
+        let (entry, rows) = self.program.eval;
+        let sums = [Some(self.program.eval_loss), self.program.eval_correct];
+        for sum in sums.into_iter().flatten() {
+            self.session.write(sum, HostSlice::F32(&[0.0]))?;
+        }
+        for mut batch in Batches::new(dataset, rows, Order::InOrder) {
+            let mut mask = vec![1.0; batch.rows];
+            mask.resize(rows, 0.0);
+            batch.pad_to(rows);
+            let feeds = [HostSlice::F32(&batch.features), batch.targets.as_slice(), HostSlice::F32(&mask)];
+            self.session.run(entry, &feeds)?;
+        }
+        let count = dataset.rows() as f64;
+        let loss = self.number(self.program.eval_loss)? / count;
+        let correct = self.program.eval_correct.map(|correct| self.number(correct)).transpose()?;
+        Ok(Evaluation { rows: dataset.rows(), loss, accuracy: correct.map(|correct| correct / count) })
+    }
+
+    /// The model's output for any number of rows of features.
+    ///
+    /// # Errors
+    /// If the features are no rows of the model's width, or the device fails.
+    pub fn predict(&mut self, features: &[f32]) -> Result<Vec<f32>, Error> {
+        let width = self.program.width;
+        if width == 0 || features.len() % width != 0 {
+            let reason = format!("{} features are no rows of the model's {width}", features.len());
+            return Err(DataError::Misfit(reason).into());
+        }
+        let (entry, rows) = self.program.predict;
+        let mut outputs = Vec::with_capacity(features.len() / width * self.program.output_width);
+        for batch in features.chunks(rows * width) {
+            let mut padded = batch.to_vec();
+            padded.resize(rows * width, 0.0);
+            self.session.run(entry, &[HostSlice::F32(&padded)])?;
+            let output = floats(self.session.read(Source::Fetch(entry, 0))?);
+            outputs.extend_from_slice(&output[..batch.len() / width * self.program.output_width]);
+        }
+        Ok(outputs)
+    }
+
+    /// Names and types of all variables: parameters, optimizer state, metrics.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &TensorType)> {
+        self.session.plan().variables.iter().map(|variable| (variable.name.as_str(), &variable.ty))
+    }
+
+    /// Names and types of the parameters.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &TensorType)> {
+        let variables = self.program.program.graph.variables().iter();
+        variables.filter(|v| v.role == wgrad_core::Role::Parameter).map(|v| (v.name.as_str(), &v.ty))
+    }
+
+    /// The present value of a variable.
+    ///
+    /// # Errors
+    /// If there is no such variable or the device fails.
+    pub fn read(&mut self, name: &str) -> Result<HostVec, Error> {
+        let variable = self.find(name)?;
+        Ok(self.session.read(Source::Variable(variable))?)
+    }
+
+    /// Sets a variable.
+    ///
+    /// # Errors
+    /// If there is no such variable, the data do not fit it, or the device fails.
+    pub fn write(&mut self, name: &str, data: HostSlice<'_>) -> Result<(), Error> {
+        let variable = self.find(name)?;
+        Ok(self.session.write(variable, data)?)
+    }
+
+    /// Steps made so far.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// The optimizer in use.
+    pub fn optimizer(&self) -> &Optimizer {
+        &self.options.optimizer
+    }
+
+    /// The program that runs.
+    pub fn program(&self) -> &TrainProgram {
+        &self.program
+    }
+
+    /// The plan that runs.
+    pub fn plan(&self) -> &Plan {
+        self.session.plan()
+    }
+
+    /// Memory by class, as allocated.
+    pub fn memory_report(&self) -> MemoryReport {
+        self.session.plan().memory()
+    }
+
+    /// Work done so far.
+    pub fn counters(&self) -> Counters {
+        self.session.counters()
+    }
+
+    fn find(&self, name: &str) -> Result<VarId, Error> {
+        self.session.plan().find_variable(name).ok_or_else(|| Error::UnknownName {
+            what: "variable",
+            name: name.to_owned(),
+            known: self.variables().map(|(name, _)| format!("'{name}'")).collect(),
+        })
+    }
+
+    fn number(&mut self, variable: VarId) -> Result<f64, BackendError> {
+        self.session.read(Source::Variable(variable)).map(|data| f64::from(first(data)))
+    }
+}
+
+/// What the program declares as floats comes back as floats.
+fn floats(data: HostVec) -> Vec<f32> {
+    data.into_f32().unwrap_or_default()
+}
+
+/// The number that the program declares as a float scalar.
+fn first(data: HostVec) -> f32 {
+    floats(data).first().copied().unwrap_or(f32::NAN)
+}

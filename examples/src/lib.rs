@@ -1,0 +1,17 @@
+//! What the examples share: the data that ship with them.
+
+use std::path::Path;
+
+use wgrad::data::{DataError, Dataset, read_csv};
+
+/// Rows of the digits that train; the others test. They come in blocks by writer, so the test asks for unknown hands.
+pub const DIGITS_TRAIN_ROWS: usize = 1437;
+
+/// The handwritten digits, 8 x 8 pixels from 0 to 1, split into training and test rows.
+///
+/// # Errors
+/// If the file is missing or damaged.
+pub fn digits() -> Result<(Dataset, Dataset), DataError> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/digits.csv");
+    Dataset::from_labelled_table(&read_csv(file)?, 10)?.scaled(1.0 / 16.0).split_at(DIGITS_TRAIN_ROWS)
+}

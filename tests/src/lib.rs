@@ -1,0 +1,8 @@
+//! Reference numbers, the parity corpus and its tolerances, and the check of every shader, shared by this package's tests
+//! and by `cargo xtask`.
+
+pub mod corpus;
+pub mod engine;
+pub mod golden;
+pub mod sample;
+pub mod unsupported;

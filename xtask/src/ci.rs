@@ -1,0 +1,161 @@
+//! `cargo xtask ci`: everything that a change has to pass, the same here and on a server.
+//!
+//! Stages share what they compile. Clippy and rustdoc need only metadata of the dependencies and share that; tests, parity,
+//! shaders and the example share one development build, which is optimised enough for all of them.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use crate::{device, parity, process, shaders, test, tidy};
+
+/// The accuracy on unseen digits below which training is broken; a sound run reaches 0.92.
+const DIGITS_ACCURACY_MIN: f64 = 0.90;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Leave a stage out, e.g. one that has just been run by itself
+    #[arg(long, value_name = "STAGE")]
+    without: Vec<Stage>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    Fmt,
+    Tidy,
+    Clippy,
+    Doc,
+    Test,
+    Shaders,
+    Parity,
+    Digits,
+    Deny,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let started = Instant::now();
+    let mut rows: Vec<(Stage, &str, Duration)> = vec![];
+    for &stage in Stage::value_variants() {
+        if args.without.contains(&stage) {
+            continue;
+        }
+        println!("\n== {} ==", name(stage));
+        let stage_started = Instant::now();
+        let outcome = run_stage(stage);
+        let verdict = match &outcome {
+            Ok(Outcome::Passed) => "passed",
+            Ok(Outcome::Skipped) => "SKIPPED",
+            Err(_) => "FAILED",
+        };
+        rows.push((stage, verdict, stage_started.elapsed()));
+        if let Err(error) = outcome {
+            print_table(&rows, started.elapsed());
+            return Err(error.context(format!("stage {} failed", name(stage))));
+        }
+    }
+    print_table(&rows, started.elapsed());
+    Ok(())
+}
+
+enum Outcome {
+    Passed,
+    Skipped,
+}
+
+fn run_stage(stage: Stage) -> Result<Outcome> {
+    match stage {
+        Stage::Fmt => process::run(&mut process::cargo(&["fmt", "--all", "--check"]))?,
+        Stage::Tidy => tidy::run()?,
+        Stage::Clippy => process::run(&mut process::cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "--deny",
+            "warnings",
+        ]))?,
+        Stage::Doc => {
+            let mut doc = process::cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+            process::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))?;
+        }
+        Stage::Test => {
+            let adapters = device::adapters()?;
+            if adapters.is_empty() {
+                bail!("no GPU adapter; `cargo xtask test --setup` installs a software one");
+            }
+            test::run_on(&adapters, true)?;
+        }
+        Stage::Shaders => shaders::run()?,
+        Stage::Parity => parity::run_with(&parity::Args::default(), true)?,
+        Stage::Digits => digits()?,
+        Stage::Deny => return deny(),
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Trains the example that the README shows, on the backend that every machine has.
+fn digits() -> Result<()> {
+    let mut example = process::program(process::build("--example", "digits")?);
+    let mut last = String::new();
+    process::run_lines(example.args(["--backend", "cpu"]), |line| {
+        if !line.trim().is_empty() {
+            line.clone_into(&mut last);
+        }
+    })?;
+    let accuracy = parse_accuracy(&last)?;
+    if accuracy < DIGITS_ACCURACY_MIN {
+        bail!("digits ends with accuracy {accuracy}, below {DIGITS_ACCURACY_MIN}");
+    }
+    Ok(())
+}
+
+fn parse_accuracy(line: &str) -> Result<f64> {
+    let number = line.strip_prefix("test accuracy: ");
+    number
+        .and_then(|number| number.trim().parse::<f64>().ok())
+        .filter(|accuracy| (0.0..=1.0).contains(accuracy))
+        .with_context(|| format!("the last line of digits should read `test accuracy: 0.9222`, not `{line}`"))
+}
+
+fn deny() -> Result<Outcome> {
+    let installed = process::cargo(&["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !installed.is_ok_and(|status| status.success()) {
+        println!(
+            "SKIPPED: cargo-deny is not installed, so licences, advisories and sources of the dependencies are unchecked;"
+        );
+        println!("         `cargo install --locked cargo-deny` installs it");
+        return Ok(Outcome::Skipped);
+    }
+    let mut check: Command = process::cargo(&["deny", "--locked", "check"]);
+    process::run(&mut check)?;
+    Ok(Outcome::Passed)
+}
+
+fn name(stage: Stage) -> String {
+    stage.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+fn print_table(rows: &[(Stage, &str, Duration)], total: Duration) {
+    println!("\n{:<10}{:<10}{:>8}", "stage", "outcome", "seconds");
+    for &(stage, verdict, time) in rows {
+        println!("{:<10}{verdict:<10}{:>8.1}", name(stage), time.as_secs_f64());
+    }
+    println!("{:<20}{:>8.1}", "total", total.as_secs_f64());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_of_digits_is_understood() {
+        assert_eq!(parse_accuracy("test accuracy: 0.9222").unwrap(), 0.9222);
+        let error = parse_accuracy("epoch 3").unwrap_err().to_string();
+        assert!(error.contains("epoch 3"), "{error}");
+        assert!(parse_accuracy("test accuracy: high").is_err());
+        assert!(parse_accuracy("test accuracy: NaN").is_err());
+    }
+}

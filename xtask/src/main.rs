@@ -1,0 +1,56 @@
+//! Development tasks of wgrad: `cargo xtask <command>`.
+//!
+//! One file per command. What needs a compiled part of wgrad (a list of adapters, the parity table, the shader translation)
+//! is a small binary of the tests package that a command builds and runs, so that this package itself compiles in seconds.
+
+mod ci;
+mod device;
+mod parity;
+mod process;
+mod shaders;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Development tasks of wgrad.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs every test of the workspace
+    Test(test::Args),
+    /// Compares oracle, CPU plan and GPU on every operation and a training run
+    Parity(parity::Args),
+    /// Translates every shader and every kernel of the test corpus to SPIR-V, MSL and HLSL
+    Shaders,
+    /// Checks the rules that no compiler checks
+    Tidy,
+    /// Runs everything that a change has to pass
+    Ci(ci::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Test(args) => test::run(&args),
+        Command::Parity(args) => parity::run(&args),
+        Command::Shaders => shaders::run(),
+        Command::Tidy => tidy::run(),
+        Command::Ci(args) => ci::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes on one line; a backtrace through this program would help nobody.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! No Rust file lies around that no package compiles.
+
+use super::tree::{Finding, Tree};
+
+/// Folders of a package whose files are targets by themselves.
+const TARGET_FOLDERS: &[&str] = &["src/bin", "examples", "tests", "benches"];
+
+pub(super) fn check(tree: &Tree) -> Vec<Finding> {
+    let mut findings = vec![];
+    for file in tree.ending(".rs") {
+        let Some(package) = tree.package_of(&file.path) else {
+            findings.push(Finding::new(&file.path, 0, "belongs to no package"));
+            continue;
+        };
+        let inside = &file.path[package.len() + 1..];
+        if !is_target(tree, package, inside) && !is_declared(tree, &file.path) {
+            findings.push(Finding::new(&file.path, 0, "no module declares it: add it with `mod`, or remove it"));
+        }
+    }
+    findings
+}
+
+/// Whether cargo compiles it by itself: by its place, or by name in the manifest.
+fn is_target(tree: &Tree, package: &str, inside: &str) -> bool {
+    let (folder, name) = inside.rsplit_once('/').unwrap_or(("", inside));
+    let by_place = matches!(inside, "src/lib.rs" | "src/main.rs" | "build.rs") || TARGET_FOLDERS.contains(&folder);
+    let folder_target =
+        name == "main.rs" && folder.rsplit_once('/').is_some_and(|(outer, _)| TARGET_FOLDERS.contains(&outer));
+    let manifest = tree.find(&format!("{package}/Cargo.toml"));
+    by_place || folder_target || manifest.is_some_and(|file| file.text.contains(&format!("path = \"{inside}\"")))
+}
+
+/// Whether a parent module has `mod name;`, or names the file as the path of one.
+fn is_declared(tree: &Tree, path: &str) -> bool {
+    let module = path.strip_suffix("/mod.rs").or_else(|| path.strip_suffix(".rs")).unwrap_or(path);
+    let Some((folder, name)) = module.rsplit_once('/') else { return false };
+    let declaration = format!("mod {name};");
+    let named = format!("#[path = \"{name}.rs\"]");
+    let in_folder = tree.files.iter().filter(|file| file.path.rsplit_once('/').is_some_and(|(of, _)| of == folder));
+    let parents = in_folder.filter(|file| file.path != path).chain(tree.find(&format!("{folder}.rs")));
+    let mut lines = parents.flat_map(|parent| parent.text.lines());
+    lines
+        .map(str::trim)
+        .any(|line| line == declaration || line.ends_with(&format!(" {declaration}")) || line.starts_with(&named))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn undeclared_files_are_found() {
+        let tree = Tree::of(&[
+            ("a/Cargo.toml", "[[example]]\npath = \"more/x.rs\"\n"),
+            ("a/src/lib.rs", "mod used;\npub mod deep;\n#[path = \"deep_tests.rs\"]\nmod tests;\n"),
+            ("a/src/deep_tests.rs", ""),
+            ("a/src/used.rs", ""),
+            ("a/src/deep/mod.rs", "pub(crate) mod inner;\n"),
+            ("a/src/deep/inner.rs", "mod tests;\n"),
+            ("a/src/deep/inner/tests.rs", ""),
+            ("a/src/bin/tool.rs", ""),
+            ("a/examples/shown.rs", ""),
+            ("a/more/x.rs", ""),
+            ("a/src/dead.rs", ""),
+            ("a/src/deep/used.rs", ""),
+            ("stray.rs", ""),
+        ]);
+        let paths: Vec<String> = check(&tree).into_iter().map(|finding| finding.path).collect();
+        assert_eq!(paths, ["a/src/dead.rs", "a/src/deep/used.rs", "stray.rs"]);
+    }
+}
