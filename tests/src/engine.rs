@@ -2,7 +2,7 @@
 
 use wgrad_core::plan::{Backend, PrepareOptions, Session, Source};
 use wgrad_core::{EntryId, HostVec, Program, lower};
-use wgrad_cpu_ref::{Oracle, OracleFeed};
+use wgrad_cpu_ref::{CpuBackend, Oracle, OracleFeed};
 
 /// The data of one feed, floats in double precision.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,4 +117,14 @@ pub enum Gpu {
     Off,
     /// Yes: without an adapter this is an error.
     Required,
+}
+
+/// The CPU backend, and a GPU where one is wanted and found; and notes about what is left out.
+///
+/// # Errors
+/// If a GPU is demanded, by the argument or by `WGRAD_REQUIRE_GPU=1`, and there is none, or if it cannot be opened.
+pub fn engines(gpu: Gpu) -> Result<(Vec<Engine>, Vec<String>), String> {
+    let mut engines = vec![Engine { name: "cpu", backend: Box::new(CpuBackend::new()) }];
+    let mut notes = Vec::new();
+    Ok((engines, notes))
 }

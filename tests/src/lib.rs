@@ -4,5 +4,6 @@
 pub mod corpus;
 pub mod engine;
 pub mod golden;
+pub mod parity;
 pub mod sample;
 pub mod unsupported;

@@ -66,8 +66,7 @@ pub(crate) fn run_lines(command: &mut Command, mut on_line: impl FnMut(&str)) ->
 /// `--workspace` matters: features are then unified over the whole workspace, as they are for the tests, and nothing is
 /// compiled a second time with slightly different features.
 pub(crate) fn build(kind: &str, name: &str) -> Result<PathBuf> {
-    let args =
-        ["build", "--locked", "--quiet", "--workspace", kind, name, "--message-format", "json-render-diagnostics"];
+    let args = ["build", "--locked", "--workspace", kind, name, "--message-format", "json-render-diagnostics"];
     let mut command = cargo(&args);
     let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     check(&command, output.status)?;

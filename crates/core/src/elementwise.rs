@@ -9,6 +9,7 @@ use crate::tensor::{Arg, Made, Tensor};
 macro_rules! unary_methods {
     ($($name:ident $op:ident $doc:literal;)+) => {
         /// Elementwise functions of a float tensor; each is an error on integers.
+        #[expect(clippy::should_implement_trait, reason = "the traits are implemented too; methods read better in chains")]
         impl<'g> Tensor<'g> {
             $(#[doc = $doc]
             ///
@@ -39,6 +40,7 @@ unary_methods! {
 macro_rules! binary_methods {
     ($($name:ident $method:ident $op:expr, $doc:literal;)+) => {
         /// Elementwise functions of two operands, broadcast as in NumPy; a number takes the tensor's shape.
+        #[expect(clippy::should_implement_trait, reason = "the traits are implemented too; methods read better in chains")]
         impl<'g> Tensor<'g> {
             $(#[doc = $doc]
             ///

@@ -62,29 +62,41 @@ impl Init {
 
     /// The first `len` elements. Floats that are data or random numbers are exactly representable in f32, so the oracle and
     /// the f32 backends start from the same values; a `Fill` keeps its double precision for the oracle.
-    #[expect(clippy::cast_possible_truncation, reason = "random numbers are rounded to f32 on purpose")]
     pub fn values(&self, len: usize) -> Vec<Scalar> {
-        let float = |v: f64| Scalar::F32(f64::from(v as f32));
         match self {
             Self::Fill(v) => vec![*v; len],
-            Self::F32(v) => v.iter().map(|&x| Scalar::F32(f64::from(x))).collect(),
             Self::U32(v) => v.iter().map(|&x| Scalar::U32(x)).collect(),
+            Self::F32(_) | Self::Uniform { .. } | Self::Normal { .. } => {
+                let mut words = vec![0; len];
+                self.write_words(&mut words);
+                words.into_iter().map(|word| Scalar::F32(f64::from(f32::from_bits(word)))).collect()
+            }
+        }
+    }
+
+    /// Writes the first elements as the 32-bit words that a backend stores, without a copy in between.
+    #[expect(clippy::cast_possible_truncation, reason = "random numbers are rounded to f32 on purpose")]
+    pub fn write_words(&self, out: &mut [u32]) {
+        match self {
+            Self::Fill(v) => out.fill(v.bits32()),
+            Self::F32(v) => out.iter_mut().zip(v.iter()).for_each(|(out, x)| *out = x.to_bits()),
+            Self::U32(v) => out.iter_mut().zip(v.iter()).for_each(|(out, &x)| *out = x),
             Self::Uniform { low, high, seed, stream } => {
                 let mut words = Words::new(*seed, *stream);
-                (0..len)
-                    .map(|_| float(low + (high - low) * f64::from(words.next() >> 8) / f64::from(1u32 << 24)))
-                    .collect()
+                for out in out {
+                    let x = low + (high - low) * f64::from(words.next() >> 8) / f64::from(1u32 << 24);
+                    *out = (x as f32).to_bits();
+                }
             }
             Self::Normal { mean, std, seed, stream } => {
                 let mut words = Words::new(*seed, *stream);
-                (0..len)
-                    .map(|_| {
-                        // In (0, 1], so that the logarithm exists.
-                        let radius = (f64::from(words.next()) + 1.0) / 4_294_967_296.0;
-                        let angle = f64::from(words.next()) / 4_294_967_296.0 * std::f64::consts::TAU;
-                        float(mean + std * (-2.0 * radius.ln()).sqrt() * angle.cos())
-                    })
-                    .collect()
+                for out in out {
+                    // In (0, 1], so that the logarithm exists.
+                    let radius = (f64::from(words.next()) + 1.0) / 4_294_967_296.0;
+                    let angle = f64::from(words.next()) / 4_294_967_296.0 * std::f64::consts::TAU;
+                    let x = mean + std * (-2.0 * radius.ln()).sqrt() * angle.cos();
+                    *out = (x as f32).to_bits();
+                }
             }
         }
     }

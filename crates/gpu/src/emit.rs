@@ -189,20 +189,21 @@ impl<'k> Body<'k> {
         }
     }
 
-    /// Writes a store of a value at the point whose position in the space is the text `position`.
+    /// Writes a store of a value at the point whose position in the space is the text `position`: one point, or four from a
+    /// position that is a multiple of four if `aligned`.
     pub(crate) fn store(
         &self,
         out: &mut String,
         store: usize,
         position: &str,
         value: &str,
-        wide: bool,
+        (wide, aligned): (bool, bool),
         shared: &mut Shared,
     ) {
         let place = self.kernel.stores[store].place;
         let dtype = self.dtypes[self.kernel.stores[store].value.index()];
         let offset = &self.stores[store];
-        if wide && !is_aligned(place) {
+        if wide && !(aligned && is_aligned(place)) {
             let put = shared.slots.put(place.buffer, dtype, false);
             for (lane, component) in ["x", "y", "z", "w"].iter().enumerate() {
                 let _ = writeln!(out, "{put}({offset} + {position} + {lane}u, ({value}).{component});");
@@ -210,6 +211,26 @@ impl<'k> Body<'k> {
         } else {
             let put = shared.slots.put(place.buffer, dtype, wide);
             let _ = writeln!(out, "{put}({offset} + {position}, {value});");
+        }
+    }
+
+    /// Writes a store of those of four values whose lane is inside of the space.
+    pub(crate) fn store_some(
+        &self,
+        out: &mut String,
+        store: usize,
+        position: &str,
+        value: &str,
+        inside: &dyn Fn(usize) -> String,
+        shared: &mut Shared,
+    ) {
+        let place = self.kernel.stores[store].place;
+        let dtype = self.dtypes[self.kernel.stores[store].value.index()];
+        let put = shared.slots.put(place.buffer, dtype, false);
+        for (lane, component) in ["x", "y", "z", "w"].iter().enumerate() {
+            let offset = &self.stores[store];
+            let condition = inside(lane);
+            let _ = writeln!(out, "if ({condition}) {{ {put}({offset} + {position} + {lane}u, ({value}).{component}); }}");
         }
     }
 

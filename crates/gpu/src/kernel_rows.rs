@@ -184,7 +184,7 @@ impl Walker<'_, '_> {
         let lane_widths = self.body.widths(lane);
         // Four elements a step, either as the four lanes of one vector or as a text repeated four times.
         let whole = length >= 4;
-        let tail = length % 4 != 0;
+        let tail = length % 4 != 0 || !whole;
         let wide = |fold: ValueId| self.form != Form::FourRows || widths.is_wide(fold);
         for &(fold, op, _) in folds {
             let neutral = self.body.neutral(op);

@@ -16,7 +16,7 @@ pub mod train;
 pub use error::Error;
 pub use wgrad_core::plan;
 pub use wgrad_core::{
-    Arg, Binary, Builder, Compare, DType, Entry, EntryId, FeedDecl, FeedId, Fetch, Graph, GraphError, HostSlice, HostVec, Init,
-    Node, NodeId, Op, PadAxis, Program, RANK_MAX, Reduce, Role, Scalar, Shape, SliceRange, Tensor, TensorType, Unary, Update,
-    VarId, VariableDecl, grad, lower, philox4x32, simplify, verify,
+    Arg, Binary, Builder, Compare, DType, Entry, EntryId, FeedDecl, FeedId, Fetch, Graph, GraphError, HostSlice,
+    HostVec, Init, Node, NodeId, Op, PadAxis, Program, RANK_MAX, Reduce, Role, Scalar, Shape, SliceRange, Tensor,
+    TensorType, Unary, Update, VarId, VariableDecl, grad, lower, philox4x32, simplify, verify,
 };

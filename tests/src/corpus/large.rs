@@ -8,7 +8,7 @@ use super::Case;
 use crate::sample::{Domain, Input};
 
 /// More than 65,535, not a multiple of anything.
-pub const LONG: usize = 70_001;
+const LONG: usize = 70_001;
 
 const RANGE: Domain = Domain::Range(-1.0, 1.0);
 

@@ -157,7 +157,7 @@ pub fn compare(got: &[f64], wanted: &[f64], bound: impl Fn(usize) -> f64) -> Res
 
 /// What double precision may deviate from the reference: 1e-12 relative to 1, to the element or to the largest finite
 /// element of its tensor.
-pub fn exact_bound(wanted: &[f64]) -> impl Fn(usize) -> f64 {
+pub fn exact_bound(wanted: &[f64]) -> impl Fn(usize) -> f64 + use<> {
     let largest = wanted.iter().filter(|v| v.is_finite()).fold(1.0, |m: f64, v| m.max(v.abs()));
     move |_| 1e-12 * largest
 }

@@ -8,7 +8,7 @@ use wgrad::loss::cross_entropy;
 use wgrad::nn::{Activation, Mlp, Model, Params};
 use wgrad::optim::{Adam, Momentum, Optimizer, RmsProp, SCALARS_FEED, Sgd, apply};
 use wgrad_core::plan::{Session, Source};
-use wgrad_core::{Builder, Entry, EntryId, Fetch, HostVec, Init, Program, Role, Scalar, TensorType, VarId};
+use wgrad_core::{Builder, Entry, EntryId, Fetch, Init, Program, Role, TensorType, VarId};
 use wgrad_cpu_ref::Oracle;
 
 use super::report::{Outcome, Report};
@@ -18,7 +18,7 @@ use crate::engine::{self, Data, Engine, widen};
 use crate::sample::{Domain, Input, Random};
 
 /// Optimizers in every variant of their formulas, with a name each.
-pub fn optimizers() -> Vec<(&'static str, Optimizer)> {
+pub(super) fn optimizers() -> Vec<(&'static str, Optimizer)> {
     let momentum = Momentum { learning_rate: 0.05, ..Momentum::default() };
     let rmsprop = RmsProp { learning_rate: 0.02, alpha: 0.9, eps: 1e-3, ..RmsProp::default() };
     vec![
@@ -66,7 +66,7 @@ fn fed_gradients(optimizer: &Optimizer) -> Result<Run, String> {
     let builder = Builder::new();
     let mut entry = Entry { name: "step".to_owned(), ..Entry::default() };
     let mut inputs = Vec::new();
-    let mut build = || -> Result<Entry, Error> {
+    let build = || -> Result<Entry, Error> {
         let mut pairs = Vec::new();
         for (i, shape) in [&[5, 3][..], &[7], &[], &[1], &[0, 2], &[33, 31]].into_iter().enumerate() {
             let ty = TensorType::f32(shape);
@@ -88,7 +88,7 @@ fn fed_gradients(optimizer: &Optimizer) -> Result<Run, String> {
 /// A small network under cross-entropy.
 fn network(optimizer: &Optimizer) -> Result<Run, String> {
     let builder = Builder::new();
-    let mut build = || -> Result<Entry, Error> {
+    let build = || -> Result<Entry, Error> {
         let mut entry = Entry { name: "train".to_owned(), ..Entry::default() };
         let x = feed(&builder, &mut entry, "x", TensorType::f32([9, 5]))?;
         let y = feed(&builder, &mut entry, "y", TensorType::u32([9]))?;

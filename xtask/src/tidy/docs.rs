@@ -65,7 +65,8 @@ fn broken_paths(tree: &Tree, file: &File) -> Vec<Finding> {
 fn looks_like_path(quoted: &str) -> bool {
     const ENDINGS: &[&str] = &[".rs", ".wgsl", ".toml", ".md", ".json", ".csv", "/"];
     let plain = quoted.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
-    plain && quoted.len() > 1 && ENDINGS.iter().any(|ending| quoted.ends_with(ending)) && !quoted.starts_with('/')
+    let ends = ENDINGS.iter().any(|ending| quoted.ends_with(ending) && quoted.len() > ending.len());
+    plain && ends && !quoted.starts_with('/')
 }
 
 /// Blocks of Rust that stand, line by line, in no source (an example, or a doctest).

@@ -6,6 +6,8 @@ use super::tree::{Finding, Tree};
 const LINES_WARNED: usize = 400;
 /// Past this many lines a file fails, unless listed below.
 const LINES_MAX: usize = 600;
+/// An example is read at once, by somebody who is new here.
+const EXAMPLE_LINES_MAX: usize = 150;
 
 /// Files allowed to be longer, with their length. Entries may only shrink: a file that got shorter has its number lowered, one
 /// that fits has its entry removed, and nothing is added.
@@ -35,6 +37,11 @@ fn counted(tree: &Tree) -> impl Iterator<Item = (&str, usize)> {
 fn check_against(tree: &Tree, long_files: &[(&str, usize)]) -> Vec<Finding> {
     let mut findings = vec![];
     for (path, lines) in counted(tree) {
+        if path.starts_with("examples/") && !path.starts_with("examples/src/") && lines > EXAMPLE_LINES_MAX {
+            let message =
+                format!("{lines} lines, at most {EXAMPLE_LINES_MAX} for an example: let the library do more of it");
+            findings.push(Finding::new(path, 0, message));
+        }
         let listed = long_files.iter().find(|(listed, _)| *listed == path);
         let message = match listed {
             None if lines > LINES_MAX => format!("{lines} lines, at most {LINES_MAX}: split it by topic"),
@@ -74,6 +81,14 @@ mod tests {
         assert_eq!(count(699, &[("long.rs", 700)]), 1);
         assert_eq!(count(600, &[("long.rs", 700)]), 1);
         assert_eq!(count(10, &[("gone.rs", 700)]), 1);
+    }
+
+    #[test]
+    fn examples_are_short() {
+        let count = |path, lines: usize| check(&Tree::of(&[(path, &"x\n".repeat(lines))])).len();
+        assert_eq!(count("examples/digits.rs", EXAMPLE_LINES_MAX), 0);
+        assert_eq!(count("examples/digits.rs", EXAMPLE_LINES_MAX + 1), 1);
+        assert_eq!(count("examples/src/lib.rs", EXAMPLE_LINES_MAX + 1), 0);
     }
 
     #[test]

@@ -38,7 +38,7 @@ fn is_declared(tree: &Tree, path: &str) -> bool {
     let named = format!("#[path = \"{name}.rs\"]");
     let in_folder = tree.files.iter().filter(|file| file.path.rsplit_once('/').is_some_and(|(of, _)| of == folder));
     let parents = in_folder.filter(|file| file.path != path).chain(tree.find(&format!("{folder}.rs")));
-    let mut lines = parents.flat_map(|parent| parent.text.lines());
+    let lines = parents.flat_map(|parent| parent.text.lines());
     lines
         .map(str::trim)
         .any(|line| line == declaration || line.ends_with(&format!(" {declaration}")) || line.starts_with(&named))

@@ -54,7 +54,14 @@ impl<'a> Body<'a> {
         value
     }
 
-    pub(super) fn load(&mut self, buffer: BufferId, dtype: DType, index: Index, guards: Vec<Guard>, row: Option<RowRef>) -> ValueId {
+    pub(super) fn load(
+        &mut self,
+        buffer: BufferId,
+        dtype: DType,
+        index: Index,
+        guards: Vec<Guard>,
+        row: Option<RowRef>,
+    ) -> ValueId {
         let operand = Operand { buffer, dtype, index, guards, row };
         let position = self.operands.iter().position(|o| *o == operand).unwrap_or_else(|| {
             self.operands.push(operand);
@@ -141,7 +148,9 @@ impl<'a> Body<'a> {
                     coords
                         .iter()
                         .zip(ranges)
-                        .map(|(c, r)| index::add(&index::scale(c, signed(r.step)), &Index::constant(signed(r.start)), &self.space))
+                        .map(|(c, r)| {
+                            index::add(&index::scale(c, signed(r.step)), &Index::constant(signed(r.start)), &self.space)
+                        })
                         .collect(),
                 )
             }
@@ -166,7 +175,12 @@ impl<'a> Body<'a> {
         let graph = self.context.graph;
         let op = &graph[node].op;
         Ok(match op {
-            Op::Feed(_) | Op::Variable(_) | Op::Constant { .. } | Op::Reduce { .. } | Op::MatMul { .. } | Op::ScatterAdd { .. } => {
+            Op::Feed(_)
+            | Op::Variable(_)
+            | Op::Constant { .. }
+            | Op::Reduce { .. }
+            | Op::MatMul { .. }
+            | Op::ScatterAdd { .. } => {
                 return Err(Missing(node));
             }
             Op::Splat { value, shape: _ } => self.push(Inst::Const(value.dtype(), value.bits32())),
@@ -207,7 +221,11 @@ impl<'a> Body<'a> {
                 let x = self.value(*x, view)?;
                 if from == *to { x } else { self.push(Inst::Cast(*to, x)) }
             }
-            Op::Detach(x) | Op::Broadcast { x, .. } | Op::Reshape { x, .. } | Op::Permute { x, .. } | Op::Slice { x, .. } => {
+            Op::Detach(x)
+            | Op::Broadcast { x, .. }
+            | Op::Reshape { x, .. }
+            | Op::Permute { x, .. }
+            | Op::Slice { x, .. } => {
                 let view = self.through(node, view)?;
                 self.value(*x, view)?
             }
@@ -221,7 +239,13 @@ impl<'a> Body<'a> {
                 let within = ravel(&coords[rank..], &table_ty.shape[1..], &self.space);
                 let stride = table_ty.shape[1..].iter().product();
                 let home = self.context.homes.get(table).ok_or(Missing(*table))?;
-                self.load(*home, table_ty.dtype, within, vec![], Some(RowRef { value: row, stride, rows: table_ty.shape[0] }))
+                self.load(
+                    *home,
+                    table_ty.dtype,
+                    within,
+                    vec![],
+                    Some(RowRef { value: row, stride, rows: table_ty.shape[0] }),
+                )
             }
         })
     }

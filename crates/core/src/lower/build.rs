@@ -26,12 +26,13 @@ const K_CHUNK: usize = 8192;
 pub(super) struct Draft {
     pub(super) kernels: Vec<Kernel>,
     pub(super) virtuals: Vec<Virtual>,
+    /// Nodes that live in memory.
+    pub(super) homes: HashMap<NodeId, BufferId>,
 }
 
 /// Where the values of an entry live.
 pub(super) struct Context<'a> {
     pub(super) graph: &'a Graph,
-    pub(super) located: Vec<bool>,
     pub(super) homes: HashMap<NodeId, BufferId>,
     loop_iterations_max: usize,
 }
@@ -47,12 +48,12 @@ pub(super) fn build(
     graph: &Graph,
     entry: &Entry,
     live: &[bool],
-    located: Vec<bool>,
+    located: &[bool],
     loop_iterations_max: usize,
 ) -> Result<Draft, Missing> {
-    let mut context = Context { graph, located, homes: HashMap::new(), loop_iterations_max };
-    let mut draft = Draft { kernels: Vec::new(), virtuals: Vec::new() };
-    for id in graph.ids().filter(|id| live[id.index()] && context.located[id.index()]) {
+    let mut context = Context { graph, homes: HashMap::new(), loop_iterations_max };
+    let mut draft = Draft { kernels: Vec::new(), virtuals: Vec::new(), homes: HashMap::new() };
+    for id in graph.ids().filter(|id| live[id.index()] && located[id.index()]) {
         let ty = graph.ty(id);
         let kind = match &graph[id].op {
             Op::Feed(feed) => {
@@ -66,7 +67,7 @@ pub(super) fn build(
         let home = draft.add(Virtual { kind, dtype: ty.dtype, len: ty.shape.len() });
         context.homes.insert(id, home);
     }
-    for id in graph.ids().filter(|id| live[id.index()] && context.located[id.index()]) {
+    for id in graph.ids().filter(|id| live[id.index()] && located[id.index()]) {
         if !graph.ty(id).shape.is_empty() {
             draft.node(&context, id)?;
         }
@@ -77,6 +78,7 @@ pub(super) fn build(
     for update in &entry.updates {
         draft.deliver(&context, update.node, VirtualKind::Variable(update.variable))?;
     }
+    draft.homes = context.homes;
     Ok(draft)
 }
 
@@ -102,7 +104,9 @@ impl Draft {
         match &context.graph[id].op {
             Op::Feed(_) | Op::Variable(_) | Op::Constant { .. } => Ok(()),
             Op::Reduce { op, x, axes } => self.reduce(context, id, *op, *x, axes, home),
-            Op::MatMul { a, b, transpose_a, transpose_b } => self.matmul(context, id, [*a, *b], [*transpose_a, *transpose_b], home),
+            Op::MatMul { a, b, transpose_a, transpose_b } => {
+                self.matmul(context, id, [*a, *b], [*transpose_a, *transpose_b], home)
+            }
             Op::ScatterAdd { index, updates, rows: _ } => self.scatter_add(context, id, *index, *updates, home),
             Op::Splat { .. }
             | Op::Iota { .. }
@@ -138,7 +142,15 @@ impl Draft {
         Ok(())
     }
 
-    fn reduce<'a>(&mut self, context: &'a Context<'a>, id: NodeId, op: Reduce, x: NodeId, axes: &[usize], home: BufferId) -> Result<(), Missing> {
+    fn reduce<'a>(
+        &mut self,
+        context: &'a Context<'a>,
+        id: NodeId,
+        op: Reduce,
+        x: NodeId,
+        axes: &[usize],
+        home: BufferId,
+    ) -> Result<(), Missing> {
         let mut shape = context.graph.ty(x).shape.to_vec();
         let mut runs: Vec<(usize, usize)> = Vec::new();
         for &axis in axes.iter().filter(|&&axis| shape[axis] != 1) {
@@ -149,13 +161,15 @@ impl Draft {
             }
         }
         if runs.is_empty() {
-            self.kernels.push(map_of(context, id, home, |body| body.value(x, body_view(&shape, &squeeze(&shape)))) ?);
+            self.kernels.push(map_of(context, id, home, |body| body.value(x, body_view(&shape, &squeeze(&shape))))?);
             return Ok(());
         }
         // Neighbouring axes are one long axis; separate groups are reduced one after the other, innermost first.
         let mut source = Source::Node(x);
         while let Some((start, end)) = runs.pop() {
-            let out = if runs.is_empty() { home } else {
+            let out = if runs.is_empty() {
+                home
+            } else {
                 let kept: usize = shape[..start].iter().chain(&shape[end..]).product();
                 self.temp(kept)
             };
@@ -205,7 +219,7 @@ impl Draft {
         let mut body = Body::new(context, space.clone());
         let view = merged_view(&merged, start, &r, &space);
         let mut value = read(&mut body, source, view)?;
-        if len % CHUNK_LEN != 0 {
+        if !len.is_multiple_of(CHUNK_LEN) {
             let guard = Guard { index: r, low: 0, high: i64::try_from(len).expect("32 bits"), step: 1 };
             value = body.guard_all(&guard, value, neutral(op));
         }
@@ -218,7 +232,14 @@ impl Draft {
         self.reduce_run(context, id, op, &Source::Temp(partial), &shape, (last, last + 1), out)
     }
 
-    fn matmul(&mut self, context: &Context<'_>, id: NodeId, [a, b]: [NodeId; 2], transposes: [bool; 2], home: BufferId) -> Result<(), Missing> {
+    fn matmul(
+        &mut self,
+        context: &Context<'_>,
+        id: NodeId,
+        [a, b]: [NodeId; 2],
+        transposes: [bool; 2],
+        home: BufferId,
+    ) -> Result<(), Missing> {
         let shape = &context.graph.ty(id).shape;
         let batch = shape[..shape.rank() - 2].to_vec();
         let (m, n) = (shape[shape.rank() - 2], shape[shape.rank() - 1]);
@@ -242,11 +263,26 @@ impl Draft {
         let mut body = Body::new(context, [&[splits], &space[..]].concat());
         let acc = body.push(Inst::Acc);
         self.kernels.push(body.finish(id, Kind::MatMul(matmul), acc, partial));
-        self.reduce_run(context, id, Reduce::Sum, &Source::Temp(partial), &[&[splits], &space[..]].concat(), (0, 1), home)
+        self.reduce_run(
+            context,
+            id,
+            Reduce::Sum,
+            &Source::Temp(partial),
+            &[&[splits], &space[..]].concat(),
+            (0, 1),
+            home,
+        )
     }
 
     /// `out[r, …] = Σ_i (index[i] = r ? updates[i, …] : 0)`: every element gathers its own, in order, without atomics.
-    fn scatter_add(&mut self, context: &Context<'_>, id: NodeId, index: NodeId, updates: NodeId, home: BufferId) -> Result<(), Missing> {
+    fn scatter_add(
+        &mut self,
+        context: &Context<'_>,
+        id: NodeId,
+        index: NodeId,
+        updates: NodeId,
+        home: BufferId,
+    ) -> Result<(), Missing> {
         let shape = context.graph.ty(id).shape.clone();
         let count = context.graph.ty(index).shape.len();
         let rank = shape.rank();
@@ -273,7 +309,7 @@ impl Draft {
         let hit = body.push(Inst::Compare(crate::op::Compare::Eq, chosen, row));
         let zero = body.push(Inst::Const(DType::F32, 0));
         let mut value = body.push(Inst::Select(hit, update, zero));
-        if split && count % CHUNK_LEN != 0 {
+        if split && !count.is_multiple_of(CHUNK_LEN) {
             let guard = Guard { index: i, low: 0, high: i64::try_from(count).expect("32 bits"), step: 1 };
             value = body.guard_all(&guard, value, 0);
         }
@@ -376,7 +412,8 @@ fn matrix(context: &Context<'_>, operand: NodeId, flip: bool) -> Result<Matrix, 
     let view = View::Axes((0..space.len()).map(|axis| index::normal(Index::axis(axis), &space)).collect());
     let mut body = Body::new(context, space.clone());
     let (buffer, position) = body.chase(operand, view)?;
-    let coefficient = |axis: usize| position.linear_in(axis).and_then(|c| usize::try_from(c).ok()).ok_or(Missing(operand));
+    let coefficient =
+        |axis: usize| position.linear_in(axis).and_then(|c| usize::try_from(c).ok()).ok_or(Missing(operand));
     let batch_strides = (0..space.len() - 2).map(coefficient).collect::<Result<Vec<_>, _>>()?;
     let (rows, columns) = (space[space.len() - 2], space[space.len() - 1]);
     let (by_row, by_column) = (coefficient(space.len() - 2)?, coefficient(space.len() - 1)?);

@@ -12,17 +12,20 @@ use crate::plan::{BufferId, Inst, Kernel, Kind, Operand, Place, Store, ValueId};
 
 pub(super) fn commit(kernels: Vec<Kernel>, virtuals: &mut Vec<Virtual>) -> Vec<Task> {
     let mut tasks: Vec<Task> = kernels.into_iter().map(task).collect();
+    let mut before = predecessors(&tasks, virtuals);
     for writer in 0..tasks.len() {
         for position in 0..tasks[writer].kernel.stores.len() {
             let variable = tasks[writer].kernel.stores[position].place.buffer;
             if !matches!(virtuals[variable.index()].kind, VirtualKind::Variable(_)) {
                 continue;
             }
-            let safe = stored_in_place(&tasks[writer].kernel, |b| b == variable) && !overwrites_early(&tasks, virtuals, writer, variable);
+            let safe = stored_in_place(&tasks[writer].kernel, |b| b == variable)
+                && !overwrites_early(&tasks, &before, writer, variable);
             if !safe {
                 let copy = detach_store(&mut tasks[writer].kernel, position, virtuals);
                 tasks[writer] = task(tasks[writer].kernel.clone());
                 tasks.push(task(copy));
+                before = predecessors(&tasks, virtuals);
             }
         }
     }
@@ -37,10 +40,14 @@ fn task(kernel: Kernel) -> Task {
 
 /// Predecessors of every task: who writes a temporary before who reads it, who reads a variable before who writes it.
 pub(super) fn predecessors(tasks: &[Task], virtuals: &[Virtual]) -> Vec<BTreeSet<usize>> {
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); virtuals.len()];
+    for (t, task) in tasks.iter().enumerate() {
+        task.reads.iter().for_each(|b| readers[b.index()].push(t));
+    }
     let mut before = vec![BTreeSet::new(); tasks.len()];
     for (w, writer) in tasks.iter().enumerate() {
         for buffer in &writer.writes {
-            for (r, _) in tasks.iter().enumerate().filter(|(r, reader)| *r != w && reader.reads.contains(buffer)) {
+            for &r in readers[buffer.index()].iter().filter(|&&r| r != w) {
                 match virtuals[buffer.index()].kind {
                     VirtualKind::Temp => before[r].insert(w),
                     VirtualKind::Variable(_) => before[w].insert(r),
@@ -53,8 +60,7 @@ pub(super) fn predecessors(tasks: &[Task], virtuals: &[Virtual]) -> Vec<BTreeSet
 }
 
 /// Whether some reader of the variable needs, directly or not, what the writer computes.
-fn overwrites_early(tasks: &[Task], virtuals: &[Virtual], writer: usize, variable: BufferId) -> bool {
-    let before = predecessors(tasks, virtuals);
+fn overwrites_early(tasks: &[Task], before: &[BTreeSet<usize>], writer: usize, variable: BufferId) -> bool {
     let needs_writer = |start: usize| {
         let mut seen = BTreeSet::new();
         let mut open = vec![start];

@@ -17,7 +17,8 @@ const SIBLINGS_MAX: usize = 16;
 
 /// Fuses until nothing more fits, then drops what nobody reads.
 pub(super) fn fuse(kernels: Vec<Kernel>, virtuals: &[Virtual], limits: &Limits) -> Vec<Kernel> {
-    let mut pool = Pool { kernels: kernels.into_iter().map(Some).collect(), virtuals, limits };
+    let reads = kernels.iter().map(Kernel::reads).collect();
+    let mut pool = Pool { kernels: kernels.into_iter().map(Some).collect(), reads, edges: vec![], virtuals, limits };
     pool.drop_unread();
     // Producer into consumer first: that saves memory traffic. Siblings only save reading twice.
     while pool.fuse_chains() || pool.fuse_siblings() {}
@@ -26,6 +27,9 @@ pub(super) fn fuse(kernels: Vec<Kernel>, virtuals: &[Virtual], limits: &Limits) 
 
 struct Pool<'a> {
     kernels: Vec<Option<Kernel>>,
+    /// What each kernel reads; nothing for those that are gone.
+    reads: Vec<Vec<BufferId>>,
+    edges: Edges,
     virtuals: &'a [Virtual],
     limits: &'a Limits,
 }
@@ -38,11 +42,10 @@ impl Pool<'_> {
         let mut changed = false;
         for p in 0..self.kernels.len() {
             'again: loop {
-                let edges = self.edges();
-                for &c in &edges[p] {
+                for &c in &self.edges[p] {
                     let (Some(producer), Some(consumer)) = (&self.kernels[p], &self.kernels[c]) else { continue };
                     // An optimizer's pass over all parameters is worth more than saving one of its reads.
-                    if self.updates(consumer) && producer.kind != Kind::Map || detour(&edges, p, c) {
+                    if self.updates(consumer) && producer.kind != Kind::Map || detour(&self.edges, p, c) {
                         continue;
                     }
                     if let Some(merged) = self.merge(producer, consumer) {
@@ -59,59 +62,57 @@ impl Pool<'_> {
 
     fn fuse_siblings(&mut self) -> bool {
         let mut readers: BTreeMap<BufferId, Vec<usize>> = BTreeMap::new();
-        for (i, kernel) in self.kernels.iter().enumerate() {
-            for buffer in kernel.iter().flat_map(Kernel::reads).filter(|b| self.virtuals[b.index()].len > 1) {
+        for (i, reads) in self.reads.iter().enumerate() {
+            for &buffer in reads.iter().filter(|b| self.virtuals[b.index()].len > 1) {
                 readers.entry(buffer).or_default().push(i);
             }
         }
+        let mut changed = false;
         for list in readers.values().filter(|list| list.len() <= SIBLINGS_MAX) {
             for (i, &a) in list.iter().enumerate() {
                 for &b in &list[i + 1..] {
-                    let (Some(first), Some(second)) = (&self.kernels[a], &self.kernels[b]) else { continue };
-                    let alike = std::mem::discriminant(&first.kind) == std::mem::discriminant(&second.kind)
-                        && !matches!(first.kind, Kind::MatMul(_))
-                        && self.updates(first) == self.updates(second);
-                    if !alike {
-                        continue;
-                    }
-                    let edges = self.edges();
-                    if reaches(&edges, a, b) || reaches(&edges, b, a) {
-                        continue;
-                    }
-                    if let Some(merged) = self.merge(first, second) {
+                    if let Some(merged) = self.siblings(a, b) {
                         self.replace(a, b, merged);
-                        return true;
+                        changed = true;
                     }
                 }
             }
         }
-        false
+        changed
+    }
+
+    fn siblings(&self, a: usize, b: usize) -> Option<Kernel> {
+        let (first, second) = (self.kernels[a].as_ref()?, self.kernels[b].as_ref()?);
+        let alike = std::mem::discriminant(&first.kind) == std::mem::discriminant(&second.kind)
+            && !matches!(first.kind, Kind::MatMul(_))
+            && self.updates(first) == self.updates(second);
+        if !alike || reaches(&self.edges, a, b) || reaches(&self.edges, b, a) {
+            return None;
+        }
+        self.merge(first, second)
     }
 
     fn replace(&mut self, first: usize, second: usize, merged: Kernel) {
+        self.reads[first] = merged.reads();
+        self.reads[second].clear();
         self.kernels[first] = Some(merged);
         self.kernels[second] = None;
         self.drop_unread();
     }
 
-    fn edges(&self) -> Edges {
-        let mut writers: HashMap<BufferId, usize> = HashMap::new();
+    fn find_edges(&mut self) {
+        let mut writers: Vec<Option<usize>> = vec![None; self.virtuals.len()];
         for (i, kernel) in self.kernels.iter().enumerate() {
-            for store in kernel.iter().flat_map(|k| &k.stores) {
-                if self.is_temp(store.place.buffer) {
-                    writers.insert(store.place.buffer, i);
-                }
+            for store in kernel.iter().flat_map(|k| &k.stores).filter(|s| self.is_temp(s.place.buffer)) {
+                writers[store.place.buffer.index()] = Some(i);
             }
         }
-        let mut edges = vec![BTreeSet::new(); self.kernels.len()];
-        for (i, kernel) in self.kernels.iter().enumerate() {
-            for buffer in kernel.iter().flat_map(Kernel::reads) {
-                if let Some(&writer) = writers.get(&buffer) {
-                    edges[writer].insert(i);
-                }
+        self.edges = vec![BTreeSet::new(); self.kernels.len()];
+        for (i, reads) in self.reads.iter().enumerate() {
+            for writer in reads.iter().filter_map(|b| writers[b.index()]) {
+                self.edges[writer].insert(i);
             }
         }
-        edges
     }
 
     fn is_temp(&self, buffer: BufferId) -> bool {
@@ -126,27 +127,31 @@ impl Pool<'_> {
     /// Removes stores that no kernel reads, and what only they needed.
     fn drop_unread(&mut self) {
         loop {
-            let read: BTreeSet<BufferId> = self.kernels.iter().flatten().flat_map(Kernel::reads).collect();
+            let mut read = vec![false; self.virtuals.len()];
+            self.reads.iter().flatten().for_each(|b| read[b.index()] = true);
             let mut changed = false;
-            for slot in &mut self.kernels {
+            for (slot, reads) in self.kernels.iter_mut().zip(&mut self.reads) {
                 let Some(kernel) = slot else { continue };
                 let before = kernel.stores.len();
-                kernel.stores.retain(|s| {
-                    self.virtuals[s.place.buffer.index()].kind != VirtualKind::Temp || read.contains(&s.place.buffer)
-                });
-                if kernel.stores.len() < before {
-                    changed = true;
-                    if kernel.stores.is_empty() {
-                        *slot = None;
-                    } else {
-                        prune(kernel);
-                    }
+                let wanted = |b: BufferId| self.virtuals[b.index()].kind != VirtualKind::Temp || read[b.index()];
+                kernel.stores.retain(|s| wanted(s.place.buffer));
+                if kernel.stores.len() == before {
+                    continue;
+                }
+                changed = true;
+                if kernel.stores.is_empty() {
+                    reads.clear();
+                    *slot = None;
+                } else {
+                    prune(kernel);
+                    *reads = kernel.reads();
                 }
             }
             if !changed {
-                return;
+                break;
             }
         }
+        self.find_edges();
     }
 
     /// Both kernels as one, `second` taking from `first` in registers, or `None` if they don't fit.
@@ -185,7 +190,8 @@ impl Pool<'_> {
             wanted_levels.extend(kernel.stores.iter().map(|s| levels[s.value.index()].per_element && !row_guest));
         }
         let levels = merged.levels();
-        let levels_hold = merged.stores.iter().zip(&wanted_levels).all(|(s, &w)| levels[s.value.index()].per_element == w);
+        let levels_hold =
+            merged.stores.iter().zip(&wanted_levels).all(|(s, &w)| levels[s.value.index()].per_element == w);
         (levels_hold && self.fits(&merged) && self.in_place_only(&merged)).then_some(merged)
     }
 
@@ -230,9 +236,10 @@ pub(super) fn stored_in_place(kernel: &Kernel, matters: impl Fn(BufferId) -> boo
         };
         // A row's value is stored after the walk, but another walk of the same row may still want the old one.
         let rows = kernel.kind == Kind::Rows && kernel.operands.iter().any(|o| o.buffer == buffer);
-        let elsewhere = kernel.operands.iter().any(|o| {
-            o.buffer == buffer && (o.index != own || !o.guards.is_empty() || o.row.is_some())
-        });
+        let elsewhere = kernel
+            .operands
+            .iter()
+            .any(|o| o.buffer == buffer && (o.index != own || !o.guards.is_empty() || o.row.is_some()));
         !by_matrix && !rows && !elsewhere
     })
 }

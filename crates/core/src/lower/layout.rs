@@ -10,8 +10,8 @@ use crate::dtype::DType;
 use crate::graph::{Graph, NodeId, Role};
 use crate::op::Op;
 use crate::plan::{
-    Buffer, BufferClass, BufferId, ConstantPlan, Dispatch, EntryPlan, FeedPlan, FetchPlan, Place, Plan, PlanError, Target,
-    VariablePlan,
+    Buffer, BufferClass, BufferId, ConstantPlan, Dispatch, EntryPlan, FeedPlan, FetchPlan, LimitExceeded, Place, Plan,
+    PlanError, Target, VariablePlan,
 };
 use crate::program::{Entry, Program};
 
@@ -138,14 +138,14 @@ impl Layout {
 
     /// Why a tensor of that many elements cannot be on the device.
     pub(super) fn too_large(&self, what: String, len: usize, target: &Target) -> PlanError {
-        PlanError::Limit {
+        PlanError::Limit(Box::new(LimitExceeded {
             what,
             needed: format!("{} bytes", len * 4),
             name: "bytes of one storage buffer binding",
             limit: format!("{} bytes", self.tensor_len_max * 4),
             device: target.name.clone(),
             hint: "; use a smaller batch or layer, or the CPU backend",
-        }
+        }))
     }
 
     /// Elements of the largest tensor that the device can hold.
@@ -190,7 +190,13 @@ impl Layout {
     }
 
     /// Puts an entry's kernels over fixed places; temporaries become loose.
-    pub(super) fn relocate(&self, tasks: &mut [Task], virtuals: &[Virtual], graph: &Graph, entry: &Entry) -> Vec<Loose> {
+    pub(super) fn relocate(
+        &self,
+        tasks: &mut [Task],
+        virtuals: &[Virtual],
+        graph: &Graph,
+        entry: &Entry,
+    ) -> Vec<Loose> {
         let feeds = self.feeds(graph, entry);
         let fetches = self.fetches(graph, entry);
         let place = |id: BufferId| match virtuals[id.index()].kind {
@@ -271,7 +277,7 @@ impl Layout {
     }
 
     /// The plan, with the pools' buffers and those that depend on all entries.
-    pub(super) fn finish(self, program: &Program, target: &Target, mut entries: Vec<EntryPlan>) -> Result<Plan, PlanError> {
+    pub(super) fn finish(self, program: &Program, target: &Target, mut entries: Vec<EntryPlan>) -> Plan {
         let fixed = self.fixed.len();
         let mut buffers = self.fixed.clone();
         let first_gradient = fixed + self.pools[0].len();
@@ -309,6 +315,6 @@ impl Layout {
             let fetch = entries.iter().flat_map(|e| &e.fetches).map(|f| f.ty.shape.len()).max().unwrap_or(0);
             buffers.push(buffer(BufferClass::Readback, variable.max(fetch).min(READBACK_BYTES_MAX / 4)));
         }
-        Ok(Plan { target: target.clone(), buffers, variables, constants: self.constant_words, entries })
+        Plan { target: target.clone(), buffers, variables, constants: self.constant_words, entries }
     }
 }

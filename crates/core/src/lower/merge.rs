@@ -130,11 +130,19 @@ fn follows(roles: &[Role], last: &Member, next: &Member, first_start: usize, lea
 }
 
 /// Replaces the members of a run by one kernel.
-fn join(key: &Key, run: Vec<Member>, tasks: &mut Vec<Task>, layout: &Layout, loose: &mut Vec<Loose>, gone: &mut BTreeSet<usize>) {
+fn join(
+    key: &Key,
+    run: Vec<Member>,
+    tasks: &mut Vec<Task>,
+    layout: &Layout,
+    loose: &mut Vec<Loose>,
+    gone: &mut BTreeSet<usize>,
+) {
     if run.len() < 2 || !temps_can_move(&run, tasks) {
         return;
     }
-    let total = run.iter().map(|m| m.len.next_multiple_of(4)).sum::<usize>() - run[run.len() - 1].len.next_multiple_of(4)
+    let total = run.iter().map(|m| m.len.next_multiple_of(4)).sum::<usize>()
+        - run[run.len() - 1].len.next_multiple_of(4)
         + run[run.len() - 1].len;
     // One arena per operand that is a temporary.
     let mut moves: HashMap<BufferId, Place> = HashMap::new();

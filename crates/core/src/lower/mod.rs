@@ -28,7 +28,10 @@ use std::collections::BTreeSet;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::graph::{Graph, NodeId, VarId};
-use crate::plan::{Buffer, BufferClass, BufferId, Dispatch, EntryPlan, Inst, Kernel, Kind, Place, Plan, PlanError, Target};
+use crate::plan::{
+    Buffer, BufferClass, BufferId, Dispatch, EntryPlan, Inst, Kernel, Kind, LimitExceeded, Place, Plan, PlanError,
+    Target,
+};
 use crate::program::{Entry, Program};
 use layout::Layout;
 
@@ -83,7 +86,7 @@ pub fn lower(program: &Program, target: &Target) -> Result<Plan, PlanError> {
             dispatches,
         });
     }
-    layout.finish(&program, target, entries)
+    Ok(layout.finish(&program, target, entries))
 }
 
 fn lower_entry(graph: &Graph, entry: &Entry, layout: &mut Layout, target: &Target) -> Result<Vec<Dispatch>, PlanError> {
@@ -91,8 +94,11 @@ fn lower_entry(graph: &Graph, entry: &Entry, layout: &mut Layout, target: &Targe
     let mut forced = vec![false; graph.len()];
     let mut draft = loop {
         let located = select::select(graph, entry, &live, &forced);
-        match build::build(graph, entry, &live, located, target.limits.loop_iterations_max) {
-            Ok(draft) => break draft,
+        match build::build(graph, entry, &live, &located, target.limits.loop_iterations_max) {
+            Ok(draft) => match select::relieve(graph, &draft, target.limits.dispatch_buffers_max) {
+                Some(node) if !forced[node.index()] => forced[node.index()] = true,
+                _ => break draft,
+            },
             Err(body::Missing(node)) if !forced[node.index()] => forced[node.index()] = true,
             Err(body::Missing(node)) => {
                 return Err(PlanError::Invalid(vec![GraphError::Invalid {
@@ -113,7 +119,13 @@ fn lower_entry(graph: &Graph, entry: &Entry, layout: &mut Layout, target: &Targe
 }
 
 /// No kernel may need more than the device has, however little was fused.
-fn check_kernels(tasks: &[Task], virtuals: &[Virtual], layout: &Layout, graph: &Graph, target: &Target) -> Result<(), PlanError> {
+fn check_kernels(
+    tasks: &[Task],
+    virtuals: &[Virtual],
+    layout: &Layout,
+    graph: &Graph,
+    target: &Target,
+) -> Result<(), PlanError> {
     for task in tasks {
         let kernel = &task.kernel;
         let largest = task.writes.iter().map(|b| virtuals[b.index()].len).max().unwrap_or(0);
@@ -124,14 +136,14 @@ fn check_kernels(tasks: &[Task], virtuals: &[Virtual], layout: &Layout, graph: &
         let buffers = Dispatch { kernels: vec![kernel.clone()] }.bindings().len();
         if buffers > target.limits.dispatch_buffers_max {
             let nodes: Vec<String> = kernel.nodes.iter().map(|&n| graph.describe(n)).collect();
-            return Err(PlanError::Limit {
+            return Err(PlanError::Limit(Box::new(LimitExceeded {
                 what: format!("computing {} ({})", nodes.join(", "), kernel.label),
                 needed: format!("{buffers} buffers"),
                 name: "storage buffers per dispatch",
                 limit: target.limits.dispatch_buffers_max.to_string(),
                 device: target.name.clone(),
                 hint: "; combine fewer tensors in one operation",
-            });
+            })));
         }
     }
     Ok(())
@@ -151,7 +163,11 @@ fn short_label(kernel: &Kernel) -> String {
     };
     let folds = kernel.body.iter().filter(|i| matches!(i, Inst::Fold(..))).count();
     let nodes: Vec<String> = kernel.nodes.iter().map(ToString::to_string).collect();
-    let shown = if nodes.len() > 6 { format!("{} … {}", nodes[..3].join(" "), nodes[nodes.len() - 1]) } else { nodes.join(" ") };
+    let shown = if nodes.len() > 6 {
+        format!("{} … {}", nodes[..3].join(" "), nodes[nodes.len() - 1])
+    } else {
+        nodes.join(" ")
+    };
     if folds > 1 { format!("{what} ({folds} folds) {shown}") } else { format!("{what} {shown}") }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::build::Draft;
 use crate::graph::{Graph, NodeId};
 use crate::op::{Binary, Op, Unary};
+use crate::plan::Kernel;
 use crate::program::Entry;
 
 /// Scalar operations that one kernel may compute in line; beyond that a value is kept, so that bodies stay readable and
@@ -73,6 +75,39 @@ fn keep_row_results(graph: &Graph, live: &[bool], located: &mut [bool]) {
     }
 }
 
+/// A value to keep because a kernel would otherwise read more buffers than a dispatch can: of the expression's parts, the one that
+/// reads most, but not all.
+pub(super) fn relieve(graph: &Graph, draft: &Draft, buffers_max: usize) -> Option<NodeId> {
+    let too_many = |kernel: &&Kernel| kernel.reads().len() + kernel.stores.len() > buffers_max;
+    draft.kernels.iter().filter(too_many).find_map(|kernel| {
+        let mut node = *kernel.nodes.first()?;
+        loop {
+            let inline: Vec<NodeId> =
+                graph[node].op.operands().into_iter().filter(|x| !draft.homes.contains_key(x)).collect();
+            let widest = inline.into_iter().max_by_key(|x| leaves(graph, draft, *x).len())?;
+            if leaves(graph, draft, widest).len() + 1 < buffers_max {
+                return Some(widest);
+            }
+            node = widest;
+        }
+    })
+}
+
+/// The values in memory that an expression reads.
+fn leaves(graph: &Graph, draft: &Draft, node: NodeId) -> BTreeSet<NodeId> {
+    let mut found = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    let mut open = vec![node];
+    while let Some(node) = open.pop() {
+        if draft.homes.contains_key(&node) {
+            found.insert(node);
+        } else if seen.insert(node) {
+            open.extend(graph[node].op.operands());
+        }
+    }
+    found
+}
+
 /// Keeps what is expensive and used by more than one kernel.
 fn keep_expensive(graph: &Graph, entry: &Entry, live: &[bool], located: &mut [bool]) {
     let mut users: Vec<Users> = vec![Users::None; graph.len()];
@@ -122,9 +157,14 @@ fn expensive(op: &Op) -> bool {
     match op {
         Op::Unary(unary, _) => match unary {
             Unary::Exp | Unary::Log | Unary::Sin | Unary::Cos | Unary::Tanh | Unary::Sigmoid | Unary::Erf => true,
-            Unary::Neg | Unary::Abs | Unary::Sign | Unary::Sqrt | Unary::Rsqrt | Unary::Recip | Unary::Relu | Unary::Floor => {
-                false
-            }
+            Unary::Neg
+            | Unary::Abs
+            | Unary::Sign
+            | Unary::Sqrt
+            | Unary::Rsqrt
+            | Unary::Recip
+            | Unary::Relu
+            | Unary::Floor => false,
         },
         Op::Binary(binary, ..) => *binary == Binary::Pow,
         _ => false,
@@ -134,7 +174,11 @@ fn expensive(op: &Op) -> bool {
 /// Whether the operation only moves elements, one operand's, so that reading through it is a change of index.
 pub(super) fn moved(op: &Op) -> Option<NodeId> {
     match op {
-        Op::Detach(x) | Op::Broadcast { x, .. } | Op::Reshape { x, .. } | Op::Permute { x, .. } | Op::Slice { x, .. } => Some(*x),
+        Op::Detach(x)
+        | Op::Broadcast { x, .. }
+        | Op::Reshape { x, .. }
+        | Op::Permute { x, .. }
+        | Op::Slice { x, .. } => Some(*x),
         _ => None,
     }
 }

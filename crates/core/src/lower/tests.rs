@@ -49,7 +49,12 @@ fn adam<'g>(b: &'g Builder, p: Tensor<'g>, g: Tensor<'g>, scalars: Tensor<'g>) -
     let name = b.with(|graph| graph.name(p.id()).unwrap_or("p").to_owned());
     let of = b.with(|graph| graph.find_variable(&name)).expect("a parameter");
     let state = |slot: &str| {
-        b.variable(&format!("{name}.{slot}"), TensorType::f32(p.shape()), zeros(), Role::State { slot: slot.to_owned(), of })
+        b.variable(
+            &format!("{name}.{slot}"),
+            TensorType::f32(p.shape()),
+            zeros(),
+            Role::State { slot: slot.to_owned(), of },
+        )
     };
     let (m, v) = (state("m")?, state("v")?);
     let scalar = |i: usize| scalars.slice(&[crate::SliceRange { start: i, stop: i + 1, step: 1 }])?.reshape([]);
@@ -91,11 +96,39 @@ fn all_parameters_are_updated_in_one_pass_over_the_arenas() {
     let parameters = 24 * 20 + 24 + 10 * 24 + 10;
     assert_eq!((kernel.kind.clone(), &kernel.space, kernel.stores.len()), (Kind::Map, &vec![parameters], 3), "{plan}");
     let classes: Vec<&BufferClass> = kernel.reads().into_iter().map(|b| &plan.buffer(b).class).collect();
-    assert!(classes.contains(&&BufferClass::Gradients) && classes.contains(&&BufferClass::State("m".to_owned())), "{plan}");
+    assert!(
+        classes.contains(&&BufferClass::Gradients) && classes.contains(&&BufferClass::State("m".to_owned())),
+        "{plan}"
+    );
 }
 
 #[test]
 fn the_same_program_gives_the_same_plan() {
     let program = mlp(&[20, 24, 10], 16).expect("builds");
     assert_eq!(lower(&program, &target()), lower(&program, &target()));
+}
+
+#[test]
+fn an_expression_of_more_tensors_than_a_dispatch_can_see_is_computed_in_parts() {
+    let b = Builder::new();
+    let mut sum = b.scalar(0.0).broadcast_to([5, 7]).expect("broadcasts");
+    for i in 0..20 {
+        // Variables of other roles share a buffer; matmul results do not.
+        let a = b.variable(&format!("a{i}"), TensorType::f32([5, 3]), weights(i), Role::Other).expect("declares");
+        let c = b.variable(&format!("c{i}"), TensorType::f32([3, 7]), weights(i), Role::Other).expect("declares");
+        sum = (sum + a.matmul(c).expect("multiplies")).expect("adds");
+    }
+    let node = sum.id();
+    let entry =
+        Entry { name: "sum".to_owned(), fetches: vec![Fetch { name: "sum".to_owned(), node }], ..Entry::default() };
+    let plan = lower(&Program { graph: b.into_graph(), entries: vec![entry] }, &target()).expect("lowers");
+    for dispatch in &plan.entries[0].dispatches {
+        assert!(dispatch.bindings().len() <= Limits::WEBGPU.dispatch_buffers_max, "{plan}");
+    }
+}
+
+#[test]
+fn deep_nets_lower_quickly_enough_to_be_planned_at_every_start() {
+    let plan = lower(&mlp(&[16; 61], 8).expect("builds"), &target()).expect("lowers");
+    assert_eq!(dispatches(&plan), 2 * 60 + 2);
 }

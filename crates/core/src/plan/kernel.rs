@@ -284,7 +284,7 @@ impl Kernel {
                         along_row(&operand.index) || operand.guards.iter().any(|g| along_row(&g.index));
                 }
                 Inst::Coord(index) | Inst::RandomBits { index, state: _, stream: _ } => {
-                    level.per_element |= along_row(index)
+                    level.per_element |= along_row(index);
                 }
                 Inst::Guard(guard) => level.per_element |= along_row(&guard.index),
                 Inst::Fold(..) => level = Level { pass: level.pass + 1, per_element: false },

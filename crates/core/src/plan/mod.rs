@@ -23,7 +23,7 @@ pub use backend::{
 };
 pub use kernel::{Guard, Index, Inst, Kernel, Kind, Level, MatMul, Matrix, Operand, RowRef, Store, Term, ValueId};
 pub use memory::{MemoryReport, MemoryRow};
-pub use target::{Limits, PlanError, Target};
+pub use target::{LimitExceeded, Limits, PlanError, Target};
 
 use crate::graph::{FeedId, VarId};
 use crate::init::Init;

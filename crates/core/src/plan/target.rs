@@ -47,19 +47,24 @@ pub enum PlanError {
     #[error("the program is not valid:\n{}", .0.iter().map(|e| format!("  - {e}")).collect::<Vec<_>>().join("\n"))]
     Invalid(Vec<GraphError>),
     /// Something exceeds what the device can do.
-    #[error("{what} needs {needed} but '{device}' allows {limit} ({name}){hint}")]
-    Limit {
-        /// The operation, node or buffer.
-        what: String,
-        /// What it needs, with unit.
-        needed: String,
-        /// Name of the limit.
-        name: &'static str,
-        /// The limit, with unit.
-        limit: String,
-        /// The device.
-        device: String,
-        /// What would help, starting with `; `, or nothing.
-        hint: &'static str,
-    },
+    #[error(transparent)]
+    Limit(Box<LimitExceeded>),
+}
+
+/// What exceeds which limit of which device.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{what} needs {needed} but '{device}' allows {limit} ({name}){hint}")]
+pub struct LimitExceeded {
+    /// The operation, node or buffer.
+    pub what: String,
+    /// What it needs, with unit.
+    pub needed: String,
+    /// Name of the limit.
+    pub name: &'static str,
+    /// The limit, with unit.
+    pub limit: String,
+    /// The device.
+    pub device: String,
+    /// What would help, starting with `; `, or nothing.
+    pub hint: &'static str,
 }

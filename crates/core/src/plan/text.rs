@@ -12,7 +12,11 @@ impl fmt::Display for Plan {
             writeln!(f, "  b{id}: {} x 4 B, {}", buffer.len, buffer.class)?;
         }
         for variable in &self.variables {
-            writeln!(f, "  variable '{}' {} at {}+{}", variable.name, variable.ty, variable.place.buffer, variable.place.offset)?;
+            writeln!(
+                f,
+                "  variable '{}' {} at {}+{}",
+                variable.name, variable.ty, variable.place.buffer, variable.place.offset
+            )?;
         }
         for entry in &self.entries {
             writeln!(f, "entry '{}': {} dispatches", entry.name, entry.dispatches.len())?;

@@ -36,7 +36,9 @@ pub fn unary_error(op: Unary, x: f64, y: f64) -> f64 {
         Unary::Rsqrt => 3.0 * ulp,
         Unary::Recip => 2.5 * ulp,
         // Promised within [-π, π]; beyond, the reduction of the argument in f32 costs a few roundings of the argument.
-        Unary::Sin | Unary::Cos => TRIGONOMETRIC + if x.abs() > std::f64::consts::PI { 8.0 * UNIT * x.abs() } else { 0.0 },
+        Unary::Sin | Unary::Cos => {
+            TRIGONOMETRIC + if x.abs() > std::f64::consts::PI { 8.0 * UNIT * x.abs() } else { 0.0 }
+        }
         Unary::Tanh | Unary::Erf => SATURATING + 4.0 * ulp,
         // 1/(1 + e^-x): of the exponential's error arrives the share that e^-x has in the denominator, 1 - y.
         Unary::Sigmoid => (exp_ulps(x) * (1.0 - y) + 4.0) * ulp,

@@ -10,10 +10,10 @@
 
 use wgrad_core::{Compare, DType, Graph, NodeId, Op, Reduce};
 
-use super::accuracy::rounding_growth;
+use super::accuracy::{UNIT, rounding_growth};
 use super::error::OracleError;
 use super::eval::{Product, live_nodes, node_value, present};
-use super::interval::{self, Enclosure};
+use super::interval::{self, Enclosure, lowest_bit};
 use super::value::{Environment, Value, check_type};
 use super::walk::{moved, moving_operands, reduced_positions, scatter_positions, sources};
 
@@ -118,12 +118,7 @@ pub(super) fn bounds_all(
 }
 
 /// The intervals of one node that is neither feed nor variable, from its operands'.
-fn enclose(
-    graph: &Graph,
-    node: NodeId,
-    value: Value,
-    bounded: &[Option<Bounded>],
-) -> Result<Bounded, OracleError> {
+fn enclose(graph: &Graph, node: NodeId, value: Value, bounded: &[Option<Bounded>]) -> Result<Bounded, OracleError> {
     let of = |id: NodeId| present(bounded, id);
     let shape = |id: NodeId| &graph.ty(id).shape;
     let op = &graph[node].op;
@@ -133,7 +128,9 @@ fn enclose(
         Op::Iota { .. } => return Ok(Bounded::exact(value)),
         Op::RandomBits { state, stream: _, shape: _ } => {
             let known = of(*state).is_exact();
-            (0..value.len()).map(|i| if known { Enclosure::point(value.at(i)) } else { any_word(value.at(i)) }).collect()
+            (0..value.len())
+                .map(|i| if known { Enclosure::point(value.at(i)) } else { any_word(value.at(i)) })
+                .collect()
         }
         Op::Unary(op, x) => of(*x).iter().enumerate().map(|(i, x)| interval::unary(*op, x, value.at(i))).collect(),
         Op::Binary(op, a, b) => pairs(of(*a), of(*b), |i, x, y| match value.dtype() {
@@ -225,6 +222,7 @@ struct Terms {
     low: f64,
     high: f64,
     magnitude: f64,
+    lowest_bit: f64,
     count: usize,
     all_exact: bool,
     any_nan: bool,
@@ -239,6 +237,7 @@ fn sums(value: &Value, x: &Bounded, at: &[usize]) -> Vec<Enclosure> {
         low: 0.0,
         high: 0.0,
         magnitude: 0.0,
+        lowest_bit: f64::INFINITY,
         count: 0,
         all_exact: true,
         any_nan: false,
@@ -251,6 +250,7 @@ fn sums(value: &Value, x: &Bounded, at: &[usize]) -> Vec<Enclosure> {
         terms.low += x.low;
         terms.high += x.high;
         terms.magnitude += x.magnitude();
+        terms.lowest_bit = terms.lowest_bit.min(lowest_bit(x.value));
         terms.count += 1;
         terms.all_exact &= x.is_point();
         terms.any_nan |= x.is_nan();
@@ -267,6 +267,9 @@ fn sum(value: f64, terms: &Terms) -> Enclosure {
     if terms.any_unknown || terms.any_nan {
         return Enclosure::anything(value);
     }
+    if terms.all_exact && adds_exactly(terms.magnitude, terms.lowest_bit) {
+        return Enclosure::point(value);
+    }
     // One more than the additions, as slack for the rounding of this analysis itself. A single term is not rounded at all.
     let growth = if terms.count <= 1 { 0.0 } else { rounding_growth(terms.count) };
     let rounding = growth * terms.magnitude + flushed(terms.count, terms.magnitude);
@@ -275,6 +278,13 @@ fn sum(value: f64, terms: &Terms) -> Enclosure {
         low = low.max(0.0);
     }
     Enclosure::settled(value, low, terms.high + rounding)
+}
+
+/// Whether exact terms of this total magnitude, multiples of `bit` all, have only partial sums that f32 holds, in any order.
+/// So it is for moderate whole numbers, with which tests can compare long sums to the last bit.
+fn adds_exactly(magnitude: f64, bit: f64) -> bool {
+    magnitude == 0.0
+        || (bit >= f64::from(f32::MIN_POSITIVE) && magnitude <= bit / UNIT && magnitude < f64::from(f32::MAX))
 }
 
 /// What flushing subnormal intermediate results can cost: their size, at most once for every operation.
@@ -317,6 +327,8 @@ fn extremes(op: Reduce, value: &Value, x: &Bounded, at: &[usize]) -> Vec<Enclosu
 /// products and their additions, in any order, is relative to the first of the two sums.
 fn products(value: &Value, product: Product, a: &Bounded, b: &Bounded) -> Vec<Enclosure> {
     let exact = a.is_exact() && b.is_exact();
+    let lowest = |x: &Bounded| x.iter().map(|x| lowest_bit(x.value)).fold(f64::INFINITY, f64::min);
+    let bit = lowest(a) * lowest(b);
     let none_negative = a.low.iter().chain(&b.low).all(|&x| x >= 0.0);
     let sizes = |x: &Bounded| x.iter().map(|x| x.value.abs()).collect::<Vec<_>>();
     let reaches = |x: &Bounded| x.iter().map(|x| x.value.abs() + x.error()).collect::<Vec<_>>();
@@ -338,6 +350,9 @@ fn products(value: &Value, product: Product, a: &Bounded, b: &Bounded) -> Vec<En
             if !v.is_finite() && (exact || nan[i]) {
                 return Enclosure::point(v);
             }
+            if exact && adds_exactly(most[i], bit) {
+                return Enclosure::point(v);
+            }
             let error = (most[i] - plain[i]) + growth * most[i] + flushed(2 * product.k, most[i]);
             let low = if none_negative { (v - error).max(0.0) } else { v - error };
             if error.is_nan() { Enclosure::anything(v) } else { Enclosure::settled(v, low, v + error) }
@@ -347,13 +362,7 @@ fn products(value: &Value, product: Product, a: &Bounded, b: &Bounded) -> Vec<En
 
 /// For `x = extreme of x over its row`: which elements are sure to be their row's extreme because no other comes near. Without
 /// this the element and the extreme, being inexact both, could not be told to be equal.
-fn leaders(
-    graph: &Graph,
-    op: Compare,
-    a: NodeId,
-    b: NodeId,
-    bounded: &[Option<Bounded>],
-) -> Option<Vec<bool>> {
+fn leaders(graph: &Graph, op: Compare, a: NodeId, b: NodeId, bounded: &[Option<Bounded>]) -> Option<Vec<bool>> {
     let (Compare::Eq | Compare::Ne) = op else {
         return None;
     };

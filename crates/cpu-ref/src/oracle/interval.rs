@@ -71,6 +71,14 @@ impl Enclosure {
         Self::settled(value, rounded.min(value), rounded.max(value))
     }
 
+    /// A result that is exact before rounding: the value itself if f32 holds it, and so nothing is rounded.
+    #[expect(clippy::cast_possible_truncation, reason = "whether rounding to f32 changes it is the question")]
+    fn if_representable(value: f64) -> Option<Self> {
+        let single = value as f32;
+        let same = f64::from(single) == value && single.is_finite() && !single.is_subnormal();
+        same.then_some(Self::point(value))
+    }
+
     /// Whether every backend has the same.
     pub const fn is_point(self) -> bool {
         self.low == self.high || self.is_nan()
@@ -141,7 +149,9 @@ pub(super) fn unary(op: Unary, x: Enclosure, value: f64) -> Enclosure {
             (least, x.magnitude())
         }
         // Increasing: the ends of the interval give the ends of the result.
-        Unary::Sign | Unary::Relu | Unary::Floor | Unary::Log | Unary::Tanh | Unary::Erf => (below(x.low), above(x.high)),
+        Unary::Sign | Unary::Relu | Unary::Floor | Unary::Log | Unary::Tanh | Unary::Erf => {
+            (below(x.low), above(x.high))
+        }
         // Increasing and, however rounded, never negative.
         Unary::Exp | Unary::Sqrt | Unary::Sigmoid => (scalar::maximum(below(x.low), 0.0), above(x.high)),
         // Decreasing, and never negative.
@@ -162,6 +172,13 @@ pub(super) fn unary(op: Unary, x: Enclosure, value: f64) -> Enclosure {
 pub(super) fn binary(op: Binary, a: Enclosure, b: Enclosure, value: f64, same: bool) -> Enclosure {
     if let Some(known) = foregone(value, &[a, b]) {
         return known;
+    }
+    if a.is_point()
+        && b.is_point()
+        && matches!(op, Binary::Add | Binary::Sub | Binary::Mul)
+        && let Some(exact) = Enclosure::if_representable(value)
+    {
+        return exact;
     }
     let rounded = |low: f64, high: f64| {
         let error = |y: f64| if y.is_finite() { binary_error(op, a.value, b.value, y) } else { 0.0 };
@@ -237,6 +254,17 @@ fn hull(values: &[f64]) -> (f64, f64) {
     let low = values.iter().copied().fold(f64::INFINITY, scalar::minimum);
     let high = values.iter().copied().fold(f64::NEG_INFINITY, scalar::maximum);
     (low, high)
+}
+
+/// The weight of the lowest bit of `x`; infinite for 0, which is a multiple of everything.
+pub(super) fn lowest_bit(x: f64) -> f64 {
+    if x == 0.0 || !x.is_finite() {
+        return f64::INFINITY;
+    }
+    let mantissa = x.to_bits() & ((1 << 52) - 1);
+    // Clearing the lowest bit that is set, if any, leaves what it was worth.
+    let without = if mantissa == 0 { 0.0 } else { f64::from_bits(x.to_bits() & (x.to_bits() - 1)) };
+    (x - without).abs()
 }
 
 /// `op` on integers, which is exact on exact operands.

@@ -7,9 +7,7 @@ use wgrad_core::{DType, Entry, EntryId, FeedId, Graph, NodeId, Program, VarId, v
 use super::bound::{Bounded, bounds_all};
 use super::error::OracleError;
 use super::eval::{eval_all, present};
-use super::value::{
-    Environment, OracleFeed, Value, check_below, check_type, feed_text, initial_value, variable_text,
-};
+use super::value::{Environment, OracleFeed, Value, check_below, check_type, feed_text, initial_value, variable_text};
 
 /// A program on the interpreter, with its variables.
 #[derive(Debug, Clone)]
@@ -65,6 +63,10 @@ impl Oracle {
 
     /// From now on, runs also compute the interval in which a correct f32 backend's values lie. The variables' present values
     /// count as given to the backend, the errors of later ones carry over from run to run.
+    ///
+    /// Intervals know nothing of errors that cancel, so over many training steps they grow beyond use, the sooner if the optimizer
+    /// divides by the size of the gradient. A test of a long run does better to [`Oracle::write`] the backend's variables before
+    /// every step: what is written counts as exact again.
     pub fn track_bounds(&mut self, track: bool) {
         self.tracked = track.then(|| Tracked {
             variables: self.env.variables.iter().map(|(&id, v)| (id, Bounded::input(v.clone()))).collect(),

@@ -35,7 +35,10 @@ pub(super) struct Instr {
 /// What an instruction does.
 pub(super) enum Do {
     Const(u32),
-    Load { access: Access, choice: Option<Reg> },
+    Load {
+        access: Access,
+        choice: Option<Reg>,
+    },
     Coord(Walk),
     Guard(GuardWalk),
     Unary(Unary, Reg),
@@ -43,17 +46,34 @@ pub(super) enum Do {
     Compare(Compare, DType, Reg, Reg),
     Select(Reg, Reg, Reg),
     Cast(DType, DType, Reg),
-    Random { state: [Reg; 4], stream: u32, index: Walk },
+    Random {
+        state: [Reg; 4],
+        stream: u32,
+        index: Walk,
+    },
     /// A row's values for its elements.
     Spread(Reg),
     /// Starts a fold.
-    Clear { fold: usize, op: Reduce },
+    Clear {
+        fold: usize,
+        op: Reduce,
+    },
     /// Folds a tile's elements.
-    Accumulate { fold: usize, op: Reduce, value: Reg },
+    Accumulate {
+        fold: usize,
+        op: Reduce,
+        value: Reg,
+    },
     /// The result of a fold.
-    Finish { fold: usize },
+    Finish {
+        fold: usize,
+    },
     /// Writes a value to the buffer, whose first point's element is at `offset`.
-    Store { buffer: usize, offset: usize, value: Reg },
+    Store {
+        buffer: usize,
+        offset: usize,
+        value: Reg,
+    },
 }
 
 impl Do {

@@ -1,6 +1,6 @@
 //! From a kernel to code over tiles. Everything that can be decided once is decided here.
 
-use wgrad_core::plan::{Index, Inst, Kernel, Kind, ValueId};
+use wgrad_core::plan::{Index, Inst, Kernel, ValueId};
 use wgrad_core::{DType, Reduce};
 
 use super::code::{Code, Do, Instr, LANES, Level, Phase, Reg};
@@ -111,7 +111,9 @@ fn is_across(space: &Space, levels: &[Level], element_stores: usize) -> bool {
                 (Some(0), _) => {}
                 (_, Some(1)) => across += 1,
                 // The inner axis in pieces, each of them contiguous.
-                (None, _) if index.terms.iter().any(|t| t.axis == inner && t.coefficient == 1 && t.divisor == 1) => along += 1,
+                (None, _) if index.terms.iter().any(|t| t.axis == inner && t.coefficient == 1 && t.divisor == 1) => {
+                    along += 1
+                }
                 (Some(_) | None, _) => {}
             }
         }
@@ -171,7 +173,13 @@ impl Emitter<'_> {
                 }
             }
             let element_stores: Vec<_> = if pass == last {
-                self.kernel.stores.iter().zip(self.row_stores).filter(|(_, is_row)| !**is_row).map(|(s, _)| *s).collect()
+                self.kernel
+                    .stores
+                    .iter()
+                    .zip(self.row_stores)
+                    .filter(|(_, is_row)| !**is_row)
+                    .map(|(s, _)| *s)
+                    .collect()
             } else {
                 vec![]
             };
@@ -269,7 +277,8 @@ impl Emitter<'_> {
                     guards: operand.guards.iter().map(|g| GuardWalk::new(g, line_axis, lane_axis)).collect(),
                     row,
                 };
-                let choice = operand.row.map(|row| self.registers[row.value.index()].expect("computed before its users"));
+                let choice =
+                    operand.row.map(|row| self.registers[row.value.index()].expect("computed before its users"));
                 Do::Load { access, choice }
             }
             Inst::Coord(index) => Do::Coord(walk(index)),
@@ -278,8 +287,7 @@ impl Emitter<'_> {
                 let (buffer, offset) = self.product.expect("only kernels with a product use it");
                 let mut sizes = space.outer.clone();
                 sizes.push(space.inner);
-                let access =
-                    Access { buffer, walk: walk(&row_major(&sizes, offset)), guards: Vec::new(), row: None };
+                let access = Access { buffer, walk: walk(&row_major(&sizes, offset)), guards: Vec::new(), row: None };
                 Do::Load { access, choice: None }
             }
             Inst::Fold(..) => Do::Finish { fold: self.fold(v) },
@@ -292,11 +300,9 @@ impl Emitter<'_> {
                 let dtype = dtype(a);
                 Do::Compare(*op, dtype, self.operand(*a, level, code), self.operand(*b, level, code))
             }
-            Inst::Select(c, a, b) => Do::Select(
-                self.operand(*c, level, code),
-                self.operand(*a, level, code),
-                self.operand(*b, level, code),
-            ),
+            Inst::Select(c, a, b) => {
+                Do::Select(self.operand(*c, level, code), self.operand(*a, level, code), self.operand(*b, level, code))
+            }
             Inst::Cast(to, x) => {
                 let from = dtype(x);
                 Do::Cast(from, *to, self.operand(*x, level, code))

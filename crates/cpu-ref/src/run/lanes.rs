@@ -238,21 +238,35 @@ pub(super) fn fold_lanes(arch: Arch, op: Reduce, out: &mut [f32], x: &[f32]) {
 
 /// Accumulators, which are in double precision, folded with values.
 pub(super) fn accumulate(arch: Arch, op: Reduce, into: &mut [f64], x: &[f32]) {
-    #[inline(always)]
-    fn with(arch: Arch, into: &mut [f64], x: &[f32], f: impl Fn(f64, f64) -> f64) {
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for (into, &x) in into.iter_mut().zip(x) {
-                    *into = f(*into, f64::from(x));
-                }
-            },
-        );
-    }
+    arch.dispatch(
+        #[inline(always)]
+        || {
+            for (into, &x) in into.iter_mut().zip(x) {
+                *into = fold_pair(op, *into, f64::from(x));
+            }
+        },
+    );
+}
+
+/// Two values folded in double precision.
+#[inline(always)]
+pub(super) fn fold_pair(op: Reduce, a: f64, b: f64) -> f64 {
     match op {
-        Reduce::Sum => with(arch, into, x, |a, b| a + b),
-        Reduce::Max => with(arch, into, x, |a, b| if a > b || a.is_nan() { a } else { b }),
-        Reduce::Min => with(arch, into, x, |a, b| if a < b || a.is_nan() { a } else { b }),
+        Reduce::Sum => a + b,
+        Reduce::Max => {
+            if a > b || a.is_nan() {
+                a
+            } else {
+                b
+            }
+        }
+        Reduce::Min => {
+            if a < b || a.is_nan() {
+                a
+            } else {
+                b
+            }
+        }
     }
 }
 

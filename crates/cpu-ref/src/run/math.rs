@@ -151,12 +151,19 @@ mod tests {
 
     /// Units in the last place between a result and the exact value.
     fn ulps(got: f32, exact: f64) -> f64 {
-        let unit = f64::from(f32::EPSILON) * 2f64.powi(exact.abs().log2().floor() as i32).max(f64::from(f32::MIN_POSITIVE));
+        let unit =
+            f64::from(f32::EPSILON) * 2f64.powi(exact.abs().log2().floor() as i32).max(f64::from(f32::MIN_POSITIVE));
         (f64::from(got) - exact).abs() / unit
     }
 
     /// The worst error of a function over `[low, high]`, evenly spaced arguments.
-    fn worst(low: f64, high: f64, f: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64, error: impl Fn(f32, f64) -> f64) -> f64 {
+    fn worst(
+        low: f64,
+        high: f64,
+        f: impl Fn(f32) -> f32,
+        exact: impl Fn(f64) -> f64,
+        error: impl Fn(f32, f64) -> f64,
+    ) -> f64 {
         let count = 200_001;
         let mut worst = 0.0f64;
         for i in 0..count {

@@ -5,7 +5,10 @@
 //! system cannot check is that no two threads touch an element that one of them writes, and that is the promise asked of
 //! whoever calls [`Memory::share`].
 
-#![expect(unsafe_code, reason = "several threads write disjoint elements of one buffer; see the module's documentation")]
+#![expect(
+    unsafe_code,
+    reason = "several threads write disjoint elements of one buffer; see the module's documentation"
+)]
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;

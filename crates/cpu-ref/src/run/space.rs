@@ -65,10 +65,11 @@ pub(super) fn simplify(kernel: &Kernel) -> Space {
             continue;
         }
         match groups.last_mut() {
-            Some((axes, merged)) if !(inner_kept && axes.contains(&(rank - 1))) && {
-                let innermost = axes[0];
-                indices.iter().all(|index| walks_as_one(index, axis, innermost, *merged))
-            } =>
+            Some((axes, merged))
+                if !(inner_kept && axes.contains(&(rank - 1))) && {
+                    let innermost = axes[0];
+                    indices.iter().all(|index| walks_as_one(index, axis, innermost, *merged))
+                } =>
             {
                 axes.push(axis);
                 *merged *= size;
@@ -147,7 +148,8 @@ pub(super) fn is_parallel(kernel: &Kernel, row_stores: &[bool]) -> bool {
 fn is_same_walk(index: &Index, sizes: &[usize], start: i64, space: &[usize]) -> bool {
     let own = row_major(sizes, 0);
     index.offset == start
-        && (0..space.len()).all(|axis| space[axis] <= 1 || index.linear_in(axis).is_some_and(|c| own.linear_in(axis) == Some(c)))
+        && (0..space.len())
+            .all(|axis| space[axis] <= 1 || index.linear_in(axis).is_some_and(|c| own.linear_in(axis) == Some(c)))
 }
 
 /// Elements that an operand can read, ignoring guards: from, to.

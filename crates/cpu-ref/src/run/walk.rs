@@ -92,9 +92,10 @@ impl Walk {
         self.offset + self.fixed.iter().map(|t| term_at(t, point[t.axis])).sum::<i64>()
     }
 
-    /// The value everywhere if the function does not change within a line and there is one line.
-    pub(super) fn at_first(&self, point: &[usize], span: Span) -> i64 {
-        self.base(point) + self.line.at(span.line) + self.lane.at(span.lane)
+    /// The value at the first lane, as u32.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "u32 values wrap")]
+    pub(super) fn at_first(&self, point: &[usize], span: Span) -> u32 {
+        (self.base(point) + self.line.at(span.line) + self.lane.at(span.lane)) as u32
     }
 
     /// Whether lanes count up by one throughout the tile.
@@ -109,14 +110,18 @@ impl Walk {
         let base = self.base(point);
         for (line, out) in out.chunks_exact_mut(span.lanes).enumerate() {
             let line_base = base + self.line.at(span.line + line);
-            for_runs(span, |lane| self.lane.straight(lane), |done, lane, len| {
-                let mut value = (line_base + self.lane.at(lane)) as u32;
-                let step = self.lane.inclination() as u32;
-                for out in &mut out[done..done + len] {
-                    *out = value;
-                    value = value.wrapping_add(step);
-                }
-            });
+            for_runs(
+                span,
+                |lane| self.lane.straight(lane),
+                |done, lane, len| {
+                    let mut value = (line_base + self.lane.at(lane)) as u32;
+                    let step = self.lane.inclination() as u32;
+                    for out in &mut out[done..done + len] {
+                        *out = value;
+                        value = value.wrapping_add(step);
+                    }
+                },
+            );
         }
     }
 }
@@ -188,13 +193,17 @@ impl GuardWalk {
         out.fill(0);
         for (line, out) in out.chunks_exact_mut(span.lanes).enumerate() {
             let line_base = base + self.walk.line.at(span.line + line);
-            for_runs(span, |lane| self.walk.lane.straight(lane), |done, lane, len| {
-                let mut bounds = (0, len);
-                let window = self.window(line_base, lane, len, &mut bounds);
-                for i in bounds.0..bounds.1 {
-                    out[done + i] = u32::from(window.holds(i));
-                }
-            });
+            for_runs(
+                span,
+                |lane| self.walk.lane.straight(lane),
+                |done, lane, len| {
+                    let mut bounds = (0, len);
+                    let window = self.window(line_base, lane, len, &mut bounds);
+                    for i in bounds.0..bounds.1 {
+                        out[done + i] = u32::from(window.holds(i));
+                    }
+                },
+            );
         }
     }
 }

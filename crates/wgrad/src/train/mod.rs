@@ -5,3 +5,6 @@ mod report;
 
 pub use program::{TrainOptions, TrainProgram, correct_per_row};
 pub use report::{EpochReport, Evaluation};
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,6 @@ use wgrad_core::{
 use super::floats;
 use crate::oracle::{Oracle, OracleError, OracleFeed, Value};
 
-
 /// The only entry of these programs.
 fn entry() -> EntryId {
     EntryId::from_index(0)
@@ -90,10 +89,7 @@ fn unfit_feeds_are_errors() {
     let mut error = |feeds: &[OracleFeed<'_>]| oracle.run(entry(), feeds).unwrap_err();
     assert!(matches!(error(&[labels]), OracleError::FeedCount { expected: 2, given: 1, .. }));
     assert!(matches!(error(&[x, labels]), OracleError::Type { expected: DType::U32, given: DType::F32, .. }));
-    assert!(matches!(
-        error(&[labels, OracleFeed::F32(&[0.0; 3])]),
-        OracleError::Length { expected: 2, given: 3, .. }
-    ));
+    assert!(matches!(error(&[labels, OracleFeed::F32(&[0.0; 3])]), OracleError::Length { expected: 2, given: 3, .. }));
     let out_of_range = error(&[OracleFeed::U32(&[1, 3]), x]);
     assert_eq!(out_of_range.to_string(), "feed 'labels': element 1 is 3, but every element must be below 3");
     assert_eq!(oracle.run(EntryId::from_index(1), &[]), Err(OracleError::UnknownEntry(EntryId::from_index(1))));

@@ -1,0 +1,1 @@
+//! Random kernels of every kind.

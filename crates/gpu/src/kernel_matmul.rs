@@ -1,0 +1,279 @@
+//! Matrix products: which form a product takes, and what the forms share.
+//!
+//! No form copies a transpose: each knows how both operands are stored and loads along the axis that is contiguous.
+
+use std::fmt::Write;
+
+use wgrad_core::DType;
+use wgrad_core::plan::{BufferId, Inst, Kernel, Kind, MatMul, Matrix, ValueId};
+
+use crate::emit::{Body, Shared};
+use crate::index::Point;
+use crate::part::{Machine, decode};
+use crate::words::Words;
+use crate::{matmul_small, matmul_subgroup, matmul_tile};
+
+/// Multiplications from which a product on a software driver is worth a subgroup's tile, which takes long to compile.
+const SUBGROUP_WORK_MIN: usize = 1 << 17;
+/// Tiles of 64 by 64 that a real GPU should have before it uses them.
+const LARGE_TILES_MIN: usize = 64;
+
+/// Whether a dispatch with this kernel wants workgroups of one subgroup.
+pub(crate) fn wants_subgroup(kernel: &Kernel, machine: &Machine) -> bool {
+    let Kind::MatMul(matmul) = &kernel.kind else { return false };
+    let MatMul { batch, m, n, k, k_chunk: _, a, b } = matmul;
+    let work = batch.iter().product::<usize>() * m * n * k;
+    machine.software
+        && machine.subgroup.is_some_and(|size| size == 8 || size == 16)
+        && work >= SUBGROUP_WORK_MIN
+        && *m >= 12
+        && *n >= 16
+        && n % 4 == 0
+        && is_aligned(a)
+        && is_aligned(b)
+        && (!b.transposed || is_exact(matmul))
+        && (a.transposed || is_exact(matmul))
+}
+
+/// The text of a kernel and its number of workgroups.
+pub(crate) fn part(
+    kernel: &Kernel,
+    matmul: &MatMul,
+    words: &mut Words,
+    shared: &mut Shared,
+    machine: &Machine,
+) -> Result<(String, usize), String> {
+    let rank = usize::from(matmul.splits() > 1) + matmul.batch.len() + 2;
+    if kernel.space.len() != rank {
+        return Err(format!("a matmul over {} axes instead of {rank}", kernel.space.len()));
+    }
+    if wants_subgroup(kernel, machine) && machine.subgroup == Some(machine.size) {
+        return matmul_subgroup::part(kernel, matmul, words, shared, machine.size);
+    }
+    if !machine.software && machine.size == 64 && matmul.m >= 16 && matmul.n >= 16 && matmul.k >= 8 {
+        let large = matmul.m.div_ceil(64) * matmul.n.div_ceil(64) * outer_len(matmul) >= LARGE_TILES_MIN;
+        return matmul_tile::part(kernel, matmul, words, shared, if large { 8 } else { 4 });
+    }
+    matmul_small::part(kernel, matmul, words, shared, machine)
+}
+
+/// Whether all loads in fours along the contiguous axis are aligned.
+pub(crate) fn is_aligned(matrix: &Matrix) -> bool {
+    let Matrix { place, transposed: _, leading, batch_strides } = matrix;
+    place.offset % 4 == 0 && leading % 4 == 0 && batch_strides.iter().all(|s| s % 4 == 0)
+}
+
+/// Whether every partial sum has a multiple of four terms.
+pub(crate) fn is_exact(matmul: &MatMul) -> bool {
+    matmul.k % 4 == 0 && (matmul.splits() == 1 || matmul.k_chunk % 4 == 0)
+}
+
+fn outer_len(matmul: &MatMul) -> usize {
+    matmul.splits() * matmul.batch.iter().product::<usize>()
+}
+
+/// A product with its numbers turned into argument words.
+pub(crate) struct Product<'k> {
+    /// The product.
+    pub(crate) matmul: &'k MatMul,
+    /// Its epilogue.
+    pub(crate) body: Body<'k>,
+    /// Rows, columns, and terms.
+    pub(crate) m: String,
+    pub(crate) n: String,
+    k: String,
+    chunk: Option<String>,
+    /// Distance between stored rows.
+    pub(crate) lda: String,
+    pub(crate) ldb: String,
+    a_offset: String,
+    b_offset: String,
+    /// Per leading axis of the space: its size.
+    sizes: Vec<String>,
+    /// Per batch axis: the strides of both operands.
+    strides: Vec<(String, String)>,
+    tiles: (String, String),
+    /// Tiles together.
+    pub(crate) count: usize,
+    /// Functions that read one element or four of the operands.
+    buffers: (BufferId, BufferId),
+}
+
+/// A tile's place in the space, as text.
+pub(crate) struct Tile {
+    /// Coordinates of the leading axes.
+    outer: Vec<String>,
+}
+
+impl<'k> Product<'k> {
+    /// Collects the numbers of a product that is computed in tiles of the given size.
+    pub(crate) fn new(kernel: &'k Kernel, matmul: &'k MatMul, words: &mut Words, tile: (usize, usize)) -> Self {
+        let MatMul { batch, m, n, k, k_chunk, a, b } = matmul;
+        let (tiles_m, tiles_n) = (m.div_ceil(tile.0), n.div_ceil(tile.1));
+        let split = matmul.splits() > 1;
+        let leading = kernel.space.len() - 2;
+        Self {
+            matmul,
+            m: words.add(*m),
+            n: words.add(*n),
+            k: words.add(*k),
+            chunk: split.then(|| words.add(*k_chunk)),
+            lda: words.add(a.leading),
+            ldb: words.add(b.leading),
+            a_offset: words.add(a.place.offset),
+            b_offset: words.add(b.place.offset),
+            sizes: kernel.space[..leading].iter().map(|&size| words.add(size)).collect(),
+            strides: (0..batch.len())
+                .map(|axis| (words.add(a.batch_strides[axis]), words.add(b.batch_strides[axis])))
+                .collect(),
+            tiles: (words.add(tiles_m), words.add(tiles_n)),
+            count: tiles_m * tiles_n * outer_len(matmul),
+            buffers: (a.place.buffer, b.place.buffer),
+            body: Body::new(kernel, words),
+        }
+    }
+
+    /// The functions that read the left and the right operand.
+    pub(crate) fn readers(&self, shared: &mut Shared, wide: (bool, bool)) -> (String, String) {
+        (
+            shared.slots.get(self.buffers.0, DType::F32, wide.0),
+            shared.slots.get(self.buffers.1, DType::F32, wide.1),
+        )
+    }
+
+    /// Writes where a tile lies: `tile_i`, `tile_j`, `z` (number of the leading coordinates), `k_start`, `k_end`, `a_at`, `b_at`.
+    pub(crate) fn start(&self, tile: &str, out: &mut String) -> Tile {
+        let (tiles_m, tiles_n) = &self.tiles;
+        let _ = writeln!(out, "let tile_j = {tile} % {tiles_n};\nlet tile_r = {tile} / {tiles_n};");
+        let _ = writeln!(out, "let tile_i = tile_r % {tiles_m};\nlet z = tile_r / {tiles_m};");
+        let outer = decode("z", &self.sizes, "z", out);
+        let mut batch = outer.iter();
+        match &self.chunk {
+            Some(chunk) => {
+                let split = batch.next().map_or("0u", String::as_str);
+                let _ = writeln!(out, "let k_start = {split} * {chunk};");
+                let _ = writeln!(out, "let k_end = min({}, k_start + {chunk});", self.k);
+            }
+            None => {
+                let _ = writeln!(out, "let k_start = 0u;\nlet k_end = {};", self.k);
+            }
+        }
+        let (mut a_at, mut b_at) = (self.a_offset.clone(), self.b_offset.clone());
+        for (coordinate, (a, b)) in batch.zip(&self.strides) {
+            let _ = write!(a_at, " + {coordinate} * {a}");
+            let _ = write!(b_at, " + {coordinate} * {b}");
+        }
+        let _ = writeln!(out, "let a_at = {a_at};\nlet b_at = {b_at};");
+        Tile { outer }
+    }
+
+    /// Writes the epilogue: the body and the stores for all accumulators. What depends on rows only or columns only is computed
+    /// once for each.
+    ///
+    /// # Errors
+    /// For a body that the plan does not allow, in words.
+    pub(crate) fn epilogue(
+        &self,
+        tile: &Tile,
+        grid: &Grid,
+        accumulator: &dyn Fn(usize, usize) -> String,
+        out: &mut String,
+        shared: &mut Shared,
+    ) -> Result<(), String> {
+        let body = &self.body;
+        let rank = body.kernel.space.len();
+        let (row_axis, column_axis) = (1u32 << (rank - 2), 1u32 << (rank - 1));
+        let depends = body.depends();
+        let values = body.closure(body.kernel.stores.iter().map(|s| s.value));
+        let class = |rows: bool, columns: bool| -> Vec<ValueId> {
+            let is = |v: &&ValueId| {
+                let bits = depends[v.index()];
+                (bits & row_axis != 0) == rows && (bits & column_axis != 0) == columns
+            };
+            values.iter().filter(is).copied().collect()
+        };
+        let widths = body.widths(grid.wide.then_some(rank - 1));
+        let exact_columns = !grid.wide || self.matmul.n % 4 == 0;
+        let point = |i: &str, j: &str| {
+            let mut axes = tile.outer.clone();
+            axes.extend([i.to_owned(), j.to_owned()]);
+            match (grid.wide, exact_columns) {
+                (false, _) => Point::single(axes),
+                (true, true) => Point::four(axes, rank - 1),
+                (true, false) => {
+                    let lane = |lane: usize| format!("min({j} + {lane}u, {} - 1u)", self.n);
+                    Point { axes, lanes: Some((rank - 1, [lane(0), lane(1), lane(2), lane(3)])) }
+                }
+            }
+        };
+        let Grid { rows, columns, rows_fit, columns_fit, wide: _ } = grid;
+
+        let mut common = body.names();
+        body.emit(out, &class(false, false), &point("0u", "0u"), (&mut common, ""), &widths, shared)?;
+        let of_columns = class(false, true);
+        let mut by_column = Vec::new();
+        for (c, column) in columns.iter().enumerate() {
+            let mut names = common.clone();
+            // Loads must stay inside the operand even where nothing is stored.
+            let clamped = format!("jc{c}");
+            if !of_columns.is_empty() {
+                let last = if grid.wide { format!("({} - 1u) & 0xfffffffcu", self.n) } else { format!("{} - 1u", self.n) };
+                let _ = writeln!(out, "let {clamped} = min({column}, {last});");
+            }
+            body.emit(out, &of_columns, &point(&clamped, &clamped), (&mut names, &format!("_c{c}")), &widths, shared)?;
+            by_column.push(names);
+        }
+        for (r, row) in rows.iter().enumerate() {
+            if !rows_fit {
+                let _ = writeln!(out, "if ({row} < {}) {{", self.m);
+            }
+            let mut of_row = common.clone();
+            body.emit(out, &class(true, false), &point(row, "0u"), (&mut of_row, &format!("_r{r}")), &widths, shared)?;
+            for (c, column) in columns.iter().enumerate() {
+                if !columns_fit {
+                    let _ = writeln!(out, "if ({column} < {}) {{", self.n);
+                }
+                let mut names: Vec<_> =
+                    by_column[c].iter().zip(&of_row).map(|(column, row)| column.clone().or_else(|| row.clone())).collect();
+                for (at, inst) in body.kernel.body.iter().enumerate() {
+                    if matches!(inst, Inst::Acc) {
+                        names[at] = Some(accumulator(r, c));
+                    }
+                }
+                let suffix = format!("_{r}_{c}");
+                body.emit(out, &class(true, true), &point(row, column), (&mut names, &suffix), &widths, shared)?;
+                let _ = writeln!(out, "let at{suffix} = (z * {} + {row}) * {} + {column};", self.m, self.n);
+                for (at, store) in body.kernel.stores.iter().enumerate() {
+                    let value = body.value(store.value, grid.wide, &names, &widths);
+                    let position = format!("at{suffix}");
+                    if exact_columns {
+                        body.store(out, at, &position, &value, (grid.wide, true), shared);
+                    } else {
+                        let inside = |lane: usize| format!("{column} + {lane}u < {}", self.n);
+                        body.store_some(out, at, &position, &value, &inside, shared);
+                    }
+                }
+                if !columns_fit {
+                    out.push_str("}\n");
+                }
+            }
+            if !rows_fit {
+                out.push_str("}\n");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The accumulators of one invocation.
+pub(crate) struct Grid {
+    /// Text of each row.
+    pub(crate) rows: Vec<String>,
+    /// Text of each column, or of the first of four.
+    pub(crate) columns: Vec<String>,
+    /// Whether no row, no column is outside of the result.
+    pub(crate) rows_fit: bool,
+    pub(crate) columns_fit: bool,
+    /// Whether a column stands for four.
+    pub(crate) wide: bool,
+}

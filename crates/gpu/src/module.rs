@@ -1,0 +1,178 @@
+//! One shader module for each dispatch of a plan: pure text, made without a device.
+
+use std::fmt::Write;
+
+use wgrad_core::plan::{BackendError, BufferId, Dispatch, Kind, Plan};
+
+use crate::emit::Shared;
+use crate::part::Machine;
+use crate::template::{MAIN, fill, rename};
+use crate::words::{Words, grid_width};
+use crate::{kernel_map, kernel_matmul, kernel_rows};
+
+/// What generated code depends on besides the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The adapter, for errors.
+    pub name: String,
+    /// Whether the adapter is a software driver, for which other kernel shapes are fast.
+    pub software: bool,
+    /// Size of subgroups, if they may be used and have one fixed size.
+    pub subgroup_size: Option<usize>,
+    /// Workgroups along one dimension of a dispatch.
+    pub groups_max: usize,
+    /// Bytes of the largest uniform binding.
+    pub uniform_bytes_max: usize,
+}
+
+impl Capabilities {
+    /// What every WebGPU implementation has.
+    pub const fn webgpu() -> Self {
+        Self { name: String::new(), software: false, subgroup_size: None, groups_max: 65_535, uniform_bytes_max: 65_536 }
+    }
+}
+
+/// The code of one dispatch and how to start it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// Entry, position and kernels, for people.
+    pub label: String,
+    /// The code. Dispatches whose code is equal share a pipeline.
+    pub wgsl: String,
+    /// Invocations of a workgroup.
+    pub workgroup_size: usize,
+    /// Whether the code uses subgroups.
+    pub subgroups: bool,
+    /// Workgroups, in two dimensions; nothing is to be done if one is 0.
+    pub grid: [u32; 2],
+    /// The buffers at binding 1 and following, each with whether it is written. Binding 0 is the block of arguments.
+    pub bindings: Vec<(BufferId, bool)>,
+    /// The block of arguments.
+    pub arguments: Vec<u32>,
+}
+
+/// The module of every dispatch, entry by entry.
+///
+/// # Errors
+/// If the plan has a kernel that cannot be written or exceeds what the device can do.
+pub fn modules(plan: &Plan, capabilities: &Capabilities) -> Result<Vec<Vec<Module>>, BackendError> {
+    let mut entries = Vec::new();
+    for entry in &plan.entries {
+        let mut dispatches = Vec::new();
+        for (position, dispatch) in entry.dispatches.iter().enumerate() {
+            let kernels = dispatch.kernels.iter().map(|k| k.label.as_str()).collect::<Vec<_>>().join(" | ");
+            let label = format!("{}/{position}: {kernels}", entry.name);
+            let module = module(dispatch, capabilities, label.clone()).map_err(|detail| BackendError::Device {
+                device: capabilities.name.clone(),
+                during: format!("writing the code of {label}"),
+                detail,
+            })?;
+            dispatches.push(module);
+        }
+        entries.push(dispatches);
+    }
+    Ok(entries)
+}
+
+/// Invocations of a workgroup where nothing else decides: on a software driver one SIMD vector, because a workgroup is a
+/// thread's work and few workgroups leave threads idle.
+fn machine(dispatch: &Dispatch, capabilities: &Capabilities) -> Machine {
+    let subgroup = capabilities.subgroup_size;
+    let mut machine = Machine { software: capabilities.software, size: 64, subgroup };
+    if capabilities.software {
+        let wants_subgroup = dispatch.kernels.iter().any(|k| kernel_matmul::wants_subgroup(k, &machine));
+        machine.size = match subgroup {
+            Some(size) if wants_subgroup => size,
+            _ => 8,
+        };
+    }
+    machine
+}
+
+fn module(dispatch: &Dispatch, capabilities: &Capabilities, label: String) -> Result<Module, String> {
+    let machine = machine(dispatch, capabilities);
+    let mut shared = Shared::default();
+    let mut parts = String::new();
+    let mut choose = String::new();
+    let mut finished = Vec::new();
+    let mut base = 0;
+    let mut groups = 0;
+    for (at, kernel) in dispatch.kernels.iter().enumerate() {
+        let mut words = Words::new(base);
+        let (text, count) = if kernel.space.contains(&0) && !matches!(kernel.kind, Kind::Rows) {
+            (String::new(), 0)
+        } else {
+            match &kernel.kind {
+                Kind::Map => kernel_map::part(kernel, &mut words, &mut shared, &machine)?,
+                Kind::Rows => kernel_rows::part(kernel, &mut words, &mut shared, &machine)?,
+                Kind::MatMul(matmul) => kernel_matmul::part(kernel, matmul, &mut words, &mut shared, &machine)?,
+            }
+        };
+        let reserved = kernel.argument_words();
+        if words.len() > reserved {
+            return Err(format!("kernel '{}' needs {} argument words, {reserved} are reserved", kernel.label, words.len()));
+        }
+        if !text.is_empty() {
+            parts.push_str(&rename(&text, &format!("part_{at}")));
+            let _ = write!(choose, "{}if ({}) ", if choose.is_empty() { "" } else { "else " }, words.is_mine());
+            let _ = writeln!(choose, "{{\npart_{at}({}, lane);\n}}", words.local_group());
+        }
+        base += reserved;
+        finished.push((words, groups, groups + count));
+        groups += count;
+    }
+
+    let (grid, width) = grid(groups, capabilities.groups_max)?;
+    let bytes = dispatch.argument_bytes();
+    let mut arguments = vec![0; bytes / 4];
+    let mut base = 0;
+    for (kernel, (words, start, end)) in dispatch.kernels.iter().zip(finished) {
+        let narrow = |n: usize| u32::try_from(n).map_err(|_| format!("{n} workgroups"));
+        for (position, word) in words.finish(narrow(start)?, narrow(end)?, width).into_iter().enumerate() {
+            arguments[base + position] = word;
+        }
+        base += kernel.argument_words();
+    }
+
+    // Blocks too large for a uniform binding are read from a storage binding.
+    let space = if bytes <= capabilities.uniform_bytes_max { "uniform" } else { "storage, read" };
+    let mut declarations = format!("@group(0) @binding(0) var<{space}> args: array<vec4u, {}>;\n", bytes / 16);
+    declarations.push_str(&shared.slots.declare());
+    if shared.scratch {
+        declarations.push_str("var<workgroup> scratch: array<vec4f, 512>;\n");
+    }
+    declarations.push_str(&shared.library.text()?);
+    let size = format!("{}\n", machine.size);
+    let lane = if shared.subgroups { "subgroup_invocation_id" } else { "local_invocation_index" };
+    let lane = format!("@builtin({lane}) lane: u32,\n");
+    let group = format!("let group = id.y * {} + id.x;\n", grid_width());
+    let holes = [
+        ("bindings", &*declarations),
+        ("parts", &parts),
+        ("size", &size),
+        ("lane", &lane),
+        ("group", &group),
+        ("choose", &choose),
+    ];
+    Ok(Module {
+        label,
+        wgsl: fill(MAIN, &holes)?,
+        workgroup_size: machine.size,
+        subgroups: shared.subgroups,
+        grid,
+        bindings: shared.slots.layout(),
+        arguments,
+    })
+}
+
+/// A grid of at least the given number of workgroups, and its width.
+fn grid(groups: usize, groups_max: usize) -> Result<([u32; 2], u32), String> {
+    let height = groups.div_ceil(groups_max).max(1);
+    let width = groups.div_ceil(height);
+    if height > groups_max {
+        return Err(format!("{groups} workgroups, but {groups_max} squared is the limit"));
+    }
+    let width = u32::try_from(width).map_err(|_| format!("{width} workgroups"))?;
+    let height = u32::try_from(height).map_err(|_| format!("{height} workgroups"))?;
+    Ok(([width, height], width))
+}

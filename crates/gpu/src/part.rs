@@ -1,0 +1,60 @@
+//! What the writers of all kernel kinds share.
+
+use std::fmt::Write;
+
+use wgrad_core::plan::ValueId;
+
+use crate::emit::{Body, Names, Shared, Widths};
+
+/// The machine that a dispatch is written for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Machine {
+    /// Whether the adapter is a processor in disguise: workgroups are costly, workgroup memory and barriers more so.
+    pub(crate) software: bool,
+    /// Invocations of a workgroup, the same for all kernels of a dispatch.
+    pub(crate) size: usize,
+    /// Size of subgroups, if they may be used.
+    pub(crate) subgroup: Option<usize>,
+}
+
+/// Writes the coordinates of the point with the given number in a space, and gives their names.
+pub(crate) fn decode(position: &str, sizes: &[String], prefix: &str, out: &mut String) -> Vec<String> {
+    if let [_] = sizes {
+        return vec![position.to_owned()];
+    }
+    let mut axes = vec![String::new(); sizes.len()];
+    let mut rest = position.to_owned();
+    for (axis, size) in sizes.iter().enumerate().rev() {
+        let name = format!("{prefix}{axis}");
+        if axis == 0 {
+            let _ = writeln!(out, "let {name} = {rest};");
+        } else {
+            let _ = writeln!(out, "let {name} = {rest} % {size};");
+            let _ = writeln!(out, "let {prefix}r{axis} = {rest} / {size};");
+            rest = format!("{prefix}r{axis}");
+        }
+        axes[axis] = name;
+    }
+    axes
+}
+
+/// Writes the stores whose value `choose` takes, at the point with the given position; `aligned` says that the position of four
+/// points is a multiple of four.
+#[expect(clippy::too_many_arguments, reason = "a store needs the body, the point and what is shared")]
+pub(crate) fn stores(
+    body: &Body<'_>,
+    out: &mut String,
+    position: &str,
+    wide: bool,
+    aligned: bool,
+    (names, widths): (&Names, &Widths),
+    shared: &mut Shared,
+    choose: impl Fn(ValueId) -> bool,
+) {
+    for (at, store) in body.kernel.stores.iter().enumerate() {
+        if choose(store.value) {
+            let value = body.value(store.value, wide, names, widths);
+            body.store(out, at, position, &value, (wide, aligned), shared);
+        }
+    }
+}
