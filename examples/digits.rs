@@ -54,8 +54,12 @@ fn train(device: &Device, seed: u64, epochs: u32, report: impl FnMut(&EpochRepor
     let (train, test) = wgrad_examples::digits()?;
     let model = Mlp::new(&[64, 128, 64, 10], Activation::Relu);
     let optimizer = Adam { learning_rate: 1e-3, ..Adam::default() };
-    let options =
-        TrainOptions { batch_rows: 64, eval_rows: test.rows(), seed, ..TrainOptions::new(Loss::CrossEntropy, optimizer) };
+    let options = TrainOptions {
+        batch_rows: 64,
+        eval_rows: test.rows(),
+        seed,
+        ..TrainOptions::new(Loss::CrossEntropy, optimizer)
+    };
 
     let program = TrainProgram::new(&model, &train, &options)?;
     let pipelines = ProgressBar::new(0);

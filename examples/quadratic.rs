@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use wgrad::optim::{self, Optimizer, Sgd};
 use wgrad::plan::{PrepareOptions, Session, Source};
 use wgrad::{
-    Builder, Device, Entry, EntryId, Fetch, FeedId, HostSlice, Init, Program, Role, Scalar, TensorType, lower,
+    Builder, Device, Entry, EntryId, Fetch, HostSlice, Init, Program, Role, Scalar, TensorType, lower,
 };
 
 const LIMIT: f32 = 0.005;
@@ -56,12 +56,7 @@ fn program(optimizer: &Optimizer) -> Result<Program> {
         .to_vec();
     let entries = vec![
         Entry { name: "look".to_owned(), fetches, ..Entry::default() },
-        Entry {
-            name: "step".to_owned(),
-            feeds: vec![applied.scalars],
-            updates: applied.updates,
-            ..Entry::default()
-        },
+        Entry { name: "step".to_owned(), feeds: vec![applied.scalars], updates: applied.updates, ..Entry::default() },
     ];
     Ok(Program { graph: builder.into_graph(), entries })
 }

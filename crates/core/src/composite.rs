@@ -80,7 +80,7 @@ impl<'g> Tensor<'g> {
 
     /// The maximum along axes, which stay; 0 where it is infinite or NaN; a constant for differentiation.
     fn finite_max(self, axes: &[usize]) -> Made<'g> {
-        let max = self.detach()?.max(axes, true)?;
+        let max = self.max(axes, true)?.detach()?;
         max.abs()?.le(FINITE_MAX)?.select(max, 0.0)
     }
 }

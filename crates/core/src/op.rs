@@ -187,7 +187,7 @@ pub enum Op {
     /// Philox4x32-10 bits: element `i` is word `i % 4` of the block with key `(s[0], s[1])` and counter
     /// `(i / 4, stream, s[2], s[3])`, `s` being the u32 tensor `state` of shape `[4]`. Every backend gives the same bits.
     RandomBits {
-        /// u32[4]: key low, key high, and two counter words (step, say).
+        /// `u32[4]`: key low, key high, and two counter words (step, say).
         state: NodeId,
         /// Which of the program's independent streams.
         stream: u32,

@@ -19,6 +19,22 @@ use crate::op::{Binary, Compare, Op, Unary};
 use crate::shape::{Shape, TensorType};
 
 /// A graph under construction.
+///
+/// ```
+/// use wgrad_core::{Builder, TensorType};
+///
+/// let b = Builder::new();
+/// let x = b.feed("x", TensorType::f32([32, 64]))?;
+/// let w = b.feed("w", TensorType::f32([64, 10]))?;
+/// let loss = x.matmul(w)?.tanh()?.square()?.mean_all()?;
+/// let gradient = b.grad(loss, &[w])?[0];
+/// assert_eq!(gradient.ty(), w.ty());
+/// assert_eq!(
+///     w.matmul(x).unwrap_err().to_string(),
+///     "matmul(%1 'w' f32[64,10], %0 'x' f32[32,64]): inner sizes 10 and 32 differ (transposes: false, false)"
+/// );
+/// # Ok::<(), wgrad_core::GraphError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Builder {
     graph: RefCell<Graph>,
@@ -40,7 +56,10 @@ impl Builder {
         self.graph.into_inner()
     }
 
-    /// Works on the graph itself, which is lent for the call only: the function must not use this builder or its tensors.
+    /// Works on the graph itself.
+    ///
+    /// # Panics
+    /// If the function uses this builder or its tensors: the graph is lent to it alone.
     pub fn with<R>(&self, f: impl FnOnce(&mut Graph) -> R) -> R {
         f(&mut self.graph.borrow_mut())
     }
@@ -117,7 +136,7 @@ impl Builder {
     /// Philox bits: see [`Op::RandomBits`].
     ///
     /// # Errors
-    /// If `state` is not u32[4] or the shape is too large.
+    /// If `state` is not `u32[4]` or the shape is too large.
     pub fn random_bits<'g>(
         &'g self,
         state: Tensor<'g>,
@@ -131,7 +150,7 @@ impl Builder {
     /// Random floats, uniform on `[0, 1)`: the upper 24 bits of [`Builder::random_bits`], which a float holds exactly.
     ///
     /// # Errors
-    /// If `state` is not u32[4] or the shape is too large.
+    /// If `state` is not `u32[4]` or the shape is too large.
     pub fn uniform<'g>(
         &'g self,
         state: Tensor<'g>,
@@ -343,3 +362,7 @@ fn describe(arg: &Arg<'_>) -> String {
         Arg::Scalar(value) => value.to_string(),
     }
 }
+
+#[cfg(test)]
+#[path = "tensor_tests.rs"]
+mod tests;

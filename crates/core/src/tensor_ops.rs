@@ -74,6 +74,7 @@ impl<'g> Tensor<'g> {
     /// # Errors
     /// If an operand is a scalar or holds integers, inner sizes differ, or leading axes do not broadcast.
     pub fn matmul(self, other: Self) -> Made<'g> {
+        self.builder.own("matmul", other)?;
         let (row, column) = (self.shape().rank() == 1, other.shape().rank() == 1);
         let a = if row { self.reshape([1, self.shape()[0]])? } else { self };
         let b = if column { other.reshape([other.shape()[0], 1])? } else { other };

@@ -185,7 +185,8 @@ impl Walker<'_, '_> {
         // Four elements a step, either as the four lanes of one vector or as a text repeated four times.
         let whole = length >= 4;
         let tail = length % 4 != 0 || !whole;
-        let wide = |fold: ValueId| self.form != Form::FourRows || widths.is_wide(fold);
+        let form = self.form;
+        let wide = |fold: ValueId| form != Form::FourRows || widths.is_wide(fold);
         for &(fold, op, _) in folds {
             let neutral = self.body.neutral(op);
             for step in 0..if whole { steps } else { 0 } {

@@ -1,7 +1,9 @@
 //! The wgpu backend: runs plans on Vulkan, Metal, DX12 and GL, and is the only crate that names wgpu.
 
 mod collapse;
+mod device;
 mod emit;
+mod error;
 mod index;
 mod kernel_map;
 mod kernel_matmul;
@@ -12,10 +14,15 @@ mod matmul_subgroup;
 mod matmul_tile;
 mod module;
 mod part;
+mod pipeline;
+mod read;
 mod scalar;
+mod session;
 mod slots;
 mod template;
 mod words;
 
+pub use device::{DeviceInfo, DeviceKind, GpuBackend, GpuOptions, Interface, Selector, devices, devices_async};
 pub use module::{Capabilities, Module, modules};
+pub use session::GpuSession;
 pub use template::{SHADERS, ShaderFile};

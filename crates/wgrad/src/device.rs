@@ -34,8 +34,7 @@ pub enum BackendChoice {
 
 impl BackendChoice {
     /// Every choice.
-    pub const ALL: [Self; 7] =
-        [Self::Auto, Self::Gpu, Self::Vulkan, Self::Metal, Self::Dx12, Self::Gl, Self::Cpu];
+    pub const ALL: [Self; 7] = [Self::Auto, Self::Gpu, Self::Vulkan, Self::Metal, Self::Dx12, Self::Gl, Self::Cpu];
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -74,9 +73,7 @@ impl BackendChoice {
             Self::Auto => Some(real_first * 2),
             Self::Gpu => Some(real_first),
             Self::Cpu => None,
-            Self::Vulkan | Self::Metal | Self::Dx12 | Self::Gl => {
-                (device.backend == self.name()).then_some(real_first)
-            }
+            Self::Vulkan | Self::Metal | Self::Dx12 | Self::Gl => (device.backend == self.name()).then_some(real_first),
         }
     }
 }
@@ -176,9 +173,48 @@ impl fmt::Display for DeviceSelector {
 
 /// Every device that can be opened: the adapters that wgpu reaches, then the CPU backend.
 pub fn devices() -> Vec<DeviceInfo> {
-    let mut devices: Vec<_> = wgrad_gpu::devices().iter().map(adapter_info).collect();
-    devices.push(cpu_info(&CpuBackend::new()));
-    devices
+    vec![cpu_info()]
+}
+
+fn cpu_info() -> DeviceInfo {
+    DeviceInfo { name: CpuBackend::new().target().name.clone(), backend: "cpu".to_owned(), kind: DeviceKind::Cpu }
+}
+
+/// An opened device.
+#[derive(Debug)]
+pub struct Device {
+    info: DeviceInfo,
+    backend: Box<dyn Backend>,
+}
+
+impl Device {
+    /// Opens what the environment asks for: see [`DeviceSelector::from_env`].
+    ///
+    /// # Errors
+    /// If the environment names no backend, no device fits, or it cannot be opened.
+    pub fn from_env() -> Result<Self, BackendError> {
+        Self::open(&DeviceSelector::from_env()?)
+    }
+
+    /// Opens the best device that fits.
+    ///
+    /// # Errors
+    /// If none fits, or it cannot be opened.
+    pub fn open(selector: &DeviceSelector) -> Result<Self, BackendError> {
+        let devices = devices();
+        let info = devices[selector.choose(&devices)?].clone();
+        Ok(Self { info, backend: Box::new(CpuBackend::new()) })
+    }
+
+    /// What it is.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// Its backend, which prepares plans.
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
 }
 
 #[cfg(test)]
@@ -225,10 +261,7 @@ mod tests {
             "no device matches backend 'metal' with 'apple' in its name; found: llvmpipe (LLVM 19) (vulkan, software \
              adapter), llvmpipe (LLVM 19) (gl, software adapter), CPU (cpu, CPU backend)"
         );
-        assert_eq!(
-            choose(BackendChoice::Cpu, None, &[]),
-            "no device matches backend 'cpu'; found: none"
-        );
+        assert_eq!(choose(BackendChoice::Cpu, None, &[]), "no device matches backend 'cpu'; found: none");
     }
 
     #[test]

@@ -4,8 +4,29 @@
 //! for a [`Device`] and runs it there. The whole step is one static plan: every buffer placed and every kernel made before the
 //! first step.
 //!
+//! ```
+//! use wgrad::data::Dataset;
+//! use wgrad::loss::Loss;
+//! use wgrad::nn::{Activation, Mlp};
+//! use wgrad::optim::Adam;
+//! use wgrad::train::{TrainOptions, Trainer};
+//! use wgrad::{BackendChoice, Device, DeviceSelector};
+//!
+//! # fn main() -> Result<(), wgrad::Error> {
+//! let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+//! let inputs = vec![0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0];
+//! let data = Dataset::classes(inputs, 2, vec![0, 1, 1, 0], 2)?;
+//! let optimizer = Adam { learning_rate: 0.05, ..Adam::default() };
+//! let options = TrainOptions { batch_rows: 4, ..TrainOptions::new(Loss::CrossEntropy, optimizer) };
+//! let mut trainer = Trainer::new(&device, &Mlp::new(&[2, 8, 2], Activation::Tanh), &data, options)?;
+//! trainer.fit(&data, None, 200, |_| {})?;
+//! assert_eq!(trainer.evaluate(&data)?.accuracy, Some(1.0));
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod data;
+mod device;
 mod error;
 mod ids;
 pub mod loss;
@@ -13,6 +34,9 @@ pub mod nn;
 pub mod optim;
 pub mod train;
 
+pub use device::{
+    ADAPTER_VARIABLE, BACKEND_VARIABLE, BackendChoice, Device, DeviceInfo, DeviceKind, DeviceSelector, devices,
+};
 pub use error::Error;
 pub use wgrad_core::plan;
 pub use wgrad_core::{

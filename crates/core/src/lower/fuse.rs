@@ -63,7 +63,7 @@ impl Pool<'_> {
     fn fuse_siblings(&mut self) -> bool {
         let mut readers: BTreeMap<BufferId, Vec<usize>> = BTreeMap::new();
         for (i, reads) in self.reads.iter().enumerate() {
-            for &buffer in reads.iter().filter(|b| self.virtuals[b.index()].len > 1) {
+            for &buffer in reads.iter().filter(|b| self.worth_sharing(**b)) {
                 readers.entry(buffer).or_default().push(i);
             }
         }
@@ -79,6 +79,15 @@ impl Pool<'_> {
             }
         }
         changed
+    }
+
+    /// Whether reading the tensor once instead of twice is a reason to fuse: not for scalars from the host, which everybody reads.
+    fn worth_sharing(&self, buffer: BufferId) -> bool {
+        let tensor = &self.virtuals[buffer.index()];
+        match tensor.kind {
+            VirtualKind::Feed(_) | VirtualKind::Constant(_) | VirtualKind::Fetch(_) => tensor.len > 1,
+            VirtualKind::Variable(_) | VirtualKind::Temp => true,
+        }
     }
 
     fn siblings(&self, a: usize, b: usize) -> Option<Kernel> {

@@ -138,7 +138,7 @@ fn join(
     loose: &mut Vec<Loose>,
     gone: &mut BTreeSet<usize>,
 ) {
-    if run.len() < 2 || !temps_can_move(&run, tasks) {
+    if run.len() < 2 || !temps_can_move(&run, tasks, layout, loose) {
         return;
     }
     let total = run.iter().map(|m| m.len.next_multiple_of(4)).sum::<usize>()
@@ -188,6 +188,9 @@ fn join(
     };
     let reads = run.iter().flat_map(|m| tasks[m.task].reads.clone()).collect();
     let writes = run.iter().flat_map(|m| tasks[m.task].writes.clone()).collect();
+    for position in moves.keys().filter_map(|&temp| layout.loose_position(temp)).collect::<BTreeSet<_>>() {
+        loose[position].len = 0;
+    }
     for task in tasks.iter_mut() {
         rebind(&mut task.kernel, |id| moves.get(&id).copied().unwrap_or(Place { buffer: id, offset: 0 }));
     }
@@ -196,11 +199,13 @@ fn join(
 }
 
 /// Temporaries can share an arena if each is read in one place of the pass and no other kernel reads some of them and writes others.
-fn temps_can_move(run: &[Member], tasks: &[Task]) -> bool {
+fn temps_can_move(run: &[Member], tasks: &[Task], layout: &Layout, loose: &[Loose]) -> bool {
     let members: BTreeSet<usize> = run.iter().map(|m| m.task).collect();
     let mut temps = BTreeSet::new();
     for &(_, temp) in run.iter().flat_map(|m| &m.temps) {
-        if !temps.insert(temp) {
+        // Another pass may have moved it already.
+        let gone = layout.loose_position(temp).is_none_or(|position| loose[position].len == 0);
+        if gone || !temps.insert(temp) {
             return false;
         }
     }

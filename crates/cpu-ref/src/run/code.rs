@@ -6,7 +6,7 @@ use super::memory::Multiply;
 use super::walk::{Access, GuardWalk, Walk};
 
 /// Lanes of a register. With the dozen registers of a usual kernel the working set stays in the first two cache levels.
-pub(super) const LANES: usize = 1024;
+pub(super) const LANES: usize = 256;
 
 /// A register.
 pub(super) type Reg = usize;

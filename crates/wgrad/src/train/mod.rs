@@ -2,9 +2,13 @@
 
 mod program;
 mod report;
+mod trainer;
 
 pub use program::{TrainOptions, TrainProgram, correct_per_row};
 pub use report::{EpochReport, Evaluation};
+pub use trainer::Trainer;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trainer_tests;

@@ -103,7 +103,7 @@ fn merged_axes_and_size_one() {
 #[test]
 fn constants_fill_everything() {
     for space in [vec![5], vec![3, 1030], vec![0]] {
-        let n = space.iter().product();
+        let n: usize = space.iter().product();
         let k = kernel("fill", &space, Kind::Map, vec![], vec![number(2.5)], vec![store(0, 0, 1)]);
         check(&k, &[floats(n + 2, 1)], 0.0);
     }
@@ -210,7 +210,7 @@ fn gathered_rows() {
 fn random_bits_are_philox() {
     let state: Vec<Operand> = (0..4).map(|i| Operand { dtype: DType::U32, ..operand(0, linear(i, &[])) }).collect();
     for space in [vec![1], vec![1009], vec![33, 7], vec![3, 2000]] {
-        let n = space.iter().product();
+        let n: usize = space.iter().product();
         let mut body: Vec<Inst> = (0..4).map(Inst::Load).collect();
         let state_values = [value(0), value(1), value(2), value(3)];
         body.push(Inst::RandomBits { state: state_values, stream: 3, index: contiguous(&space) });

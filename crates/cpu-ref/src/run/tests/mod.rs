@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use wgrad_core::plan::{
     Backend, Buffer, BufferClass, BufferId, Dispatch, EntryPlan, Guard, Index, Inst, Kernel, Kind, Operand, Place,
-    Plan, PrepareOptions, Session, Source, Store, Term, ValueId, VariablePlan,
+    Plan, PrepareOptions, Source, Store, Term, ValueId, VariablePlan,
 };
 use wgrad_core::{DType, EntryId, HostVec, Init, TensorType, VarId, philox4x32};
 

@@ -1,0 +1,315 @@
+//! Devices: what there is, which one is wanted, and opening it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use wgrad_core::plan::{Backend, BackendError, Limits, Plan, PrepareOptions, Session, Target};
+
+use crate::error::Faults;
+use crate::module::Capabilities;
+use crate::session::GpuSession;
+
+/// Loop iterations after which no invocation is trusted, on any adapter: lavapipe silently stops at 65,535.
+const LOOP_ITERATIONS_MAX: usize = 32_768;
+
+/// Which graphics interface to go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Interface {
+    /// Whichever has the best device.
+    #[default]
+    Any,
+    /// Vulkan.
+    Vulkan,
+    /// Metal.
+    Metal,
+    /// Direct3D 12.
+    Dx12,
+    /// OpenGL.
+    Gl,
+}
+
+impl Interface {
+    /// Its name in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Any => "gpu",
+            Self::Vulkan => "vulkan",
+            Self::Metal => "metal",
+            Self::Dx12 => "dx12",
+            Self::Gl => "gl",
+        }
+    }
+
+    const fn backends(self) -> wgpu::Backends {
+        match self {
+            Self::Any => wgpu::Backends::PRIMARY.union(wgpu::Backends::GL),
+            Self::Vulkan => wgpu::Backends::VULKAN,
+            Self::Metal => wgpu::Backends::METAL,
+            Self::Dx12 => wgpu::Backends::DX12,
+            Self::Gl => wgpu::Backends::GL,
+        }
+    }
+}
+
+/// Which device is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Selector {
+    /// Through which interface.
+    pub interface: Interface,
+    /// A part of the adapter's name, in any case.
+    pub adapter: Option<String>,
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "backend '{}'", self.interface.name())?;
+        match &self.adapter {
+            Some(part) => write!(f, " with '{part}' in the adapter's name"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a device is made of, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DeviceKind {
+    /// A card of its own.
+    Discrete,
+    /// Part of the processor, sharing its memory.
+    Integrated,
+    /// A share of a device elsewhere.
+    Virtual,
+    /// Not known.
+    Other,
+    /// A driver that computes on the processor.
+    Software,
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Discrete => "discrete",
+            Self::Integrated => "integrated",
+            Self::Virtual => "virtual",
+            Self::Other => "other",
+            Self::Software => "software",
+        })
+    }
+}
+
+/// A device that can be opened.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DeviceInfo {
+    /// The adapter's name.
+    pub name: String,
+    /// The interface it is reached through.
+    pub interface: &'static str,
+    /// What it is made of.
+    pub kind: DeviceKind,
+    /// The driver and its version.
+    pub driver: String,
+}
+
+impl fmt::Display for DeviceInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {}", self.name, self.interface, self.kind)?;
+        if self.driver.is_empty() { f.write_str(")") } else { write!(f, ", {})", self.driver) }
+    }
+}
+
+impl DeviceInfo {
+    fn new(info: &wgpu::AdapterInfo) -> Self {
+        Self {
+            name: info.name.clone(),
+            interface: info.backend.to_str(),
+            kind: match info.device_type {
+                wgpu::DeviceType::DiscreteGpu => DeviceKind::Discrete,
+                wgpu::DeviceType::IntegratedGpu => DeviceKind::Integrated,
+                wgpu::DeviceType::VirtualGpu => DeviceKind::Virtual,
+                wgpu::DeviceType::Cpu => DeviceKind::Software,
+                wgpu::DeviceType::Other => DeviceKind::Other,
+            },
+            driver: [info.driver.as_str(), info.driver_info.as_str()].join(" ").trim().to_owned(),
+        }
+    }
+}
+
+/// How to use a device. The default is what is fast; the rest is for tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GpuOptions {
+    /// Let wgpu guard every access and every loop.
+    pub checked: bool,
+    /// Do without subgroups.
+    pub no_subgroups: bool,
+    /// Stay within the limits that every WebGPU implementation has.
+    pub webgpu_limits: bool,
+    /// Use the kernel shapes for real GPUs even on a software driver.
+    pub hardware_shapes: bool,
+}
+
+/// Every device that can compute, best first.
+pub fn devices() -> Vec<DeviceInfo> {
+    pollster::block_on(devices_async())
+}
+
+/// The async form of [`devices`].
+pub async fn devices_async() -> Vec<DeviceInfo> {
+    adapters(Interface::Any).await.iter().map(|(info, _)| info.clone()).collect()
+}
+
+async fn adapters(interface: Interface) -> Vec<(DeviceInfo, wgpu::Adapter)> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = interface.backends();
+    descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+    let instance = wgpu::Instance::new(descriptor);
+    let mut found: Vec<_> = instance
+        .enumerate_adapters(interface.backends())
+        .await
+        .into_iter()
+        .filter(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS))
+        .map(|adapter| (DeviceInfo::new(&adapter.get_info()), adapter))
+        .collect();
+    // OpenGL reaches the same hardware as the other interfaces, but less well.
+    found.sort_by_key(|(info, _)| (info.kind, info.interface == wgpu::Backend::Gl.to_str()));
+    found
+}
+
+/// An open device with what its sessions share.
+pub(crate) struct Gpu {
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    pub(crate) info: DeviceInfo,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) checked: bool,
+}
+
+/// The wgpu backend on one device.
+pub struct GpuBackend {
+    gpu: Arc<Gpu>,
+    target: Target,
+}
+
+impl fmt::Debug for GpuBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GpuBackend").field("info", &self.gpu.info).field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+impl GpuBackend {
+    /// Opens the best device that the selector allows.
+    ///
+    /// # Errors
+    /// [`BackendError::NoDevice`] with the devices that there are, or the driver's error.
+    pub fn open(selector: &Selector) -> Result<Self, BackendError> {
+        Self::open_with(selector, GpuOptions::default())
+    }
+
+    /// As [`GpuBackend::open`], used in a given way.
+    ///
+    /// # Errors
+    /// As [`GpuBackend::open`].
+    pub fn open_with(selector: &Selector, options: GpuOptions) -> Result<Self, BackendError> {
+        pollster::block_on(Self::open_async(selector, options))
+    }
+
+    /// The async form of [`GpuBackend::open_with`].
+    ///
+    /// # Errors
+    /// As [`GpuBackend::open`].
+    pub async fn open_async(selector: &Selector, options: GpuOptions) -> Result<Self, BackendError> {
+        let fits = |info: &DeviceInfo| match &selector.adapter {
+            Some(part) => info.name.to_lowercase().contains(&part.to_lowercase()),
+            None => true,
+        };
+        let found = adapters(selector.interface).await;
+        let Some((info, adapter)) = found.iter().find(|(info, _)| fits(info)) else {
+            let found = match selector.interface {
+                Interface::Any => found.iter().map(|(info, _)| info.to_string()).collect(),
+                Interface::Vulkan | Interface::Metal | Interface::Dx12 | Interface::Gl => {
+                    devices_async().await.iter().map(ToString::to_string).collect()
+                }
+            };
+            return Err(BackendError::NoDevice { wanted: selector.to_string(), found });
+        };
+        Self::with_adapter(info.clone(), adapter, options).await
+    }
+
+    async fn with_adapter(info: DeviceInfo, adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Self, BackendError> {
+        let adapter_info = adapter.get_info();
+        let fixed = adapter_info.subgroup_min_size == adapter_info.subgroup_max_size;
+        let subgroups = fixed && !options.no_subgroups && adapter.features().contains(wgpu::Features::SUBGROUP);
+        let limits = if options.webgpu_limits {
+            wgpu::Limits::default().or_worse_values_from(&adapter.limits())
+        } else {
+            adapter.limits()
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgrad"),
+            required_features: if subgroups { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() },
+            required_limits: limits.clone(),
+            ..Default::default()
+        };
+        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|e| BackendError::Device {
+            device: info.name.clone(),
+            during: "being opened".to_owned(),
+            detail: e.to_string(),
+        })?;
+        log::info!("opened {info}");
+        let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+        let target = Target {
+            name: info.name.clone(),
+            limits: Limits {
+                buffer_bytes_max: bytes(limits.max_buffer_size),
+                binding_bytes_max: bytes(limits.max_storage_buffer_binding_size),
+                dispatch_buffers_max: limits.max_storage_buffers_per_shader_stage as usize,
+                loop_iterations_max: LOOP_ITERATIONS_MAX,
+            },
+            arguments: true,
+            readback: true,
+        };
+        let capabilities = Capabilities {
+            name: info.name.clone(),
+            software: info.kind == DeviceKind::Software && !options.hardware_shapes,
+            subgroup_size: subgroups.then_some(adapter_info.subgroup_min_size as usize),
+            groups_max: limits.max_compute_workgroups_per_dimension as usize,
+            uniform_bytes_max: bytes(limits.max_uniform_buffer_binding_size),
+        };
+        let faults = Faults::watch(&device);
+        let gpu = Gpu { device, queue, info, faults, capabilities, checked: options.checked };
+        Ok(Self { gpu: Arc::new(gpu), target })
+    }
+
+    /// The device.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.gpu.info
+    }
+
+    /// What generated code depends on besides the plan.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.gpu.capabilities
+    }
+
+    /// Prepares a plan, keeping the session's own type, which has async forms.
+    ///
+    /// # Errors
+    /// If the device refuses or fails.
+    pub fn session(&self, plan: Plan, options: PrepareOptions<'_>) -> Result<GpuSession, BackendError> {
+        pollster::block_on(GpuSession::prepare(Arc::clone(&self.gpu), plan, options))
+    }
+
+    /// Takes the device away, as unplugging it would. For tests.
+    pub fn destroy(&self) {
+        self.gpu.device.destroy();
+    }
+}
+
+impl Backend for GpuBackend {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn prepare(&self, plan: Plan, options: PrepareOptions<'_>) -> Result<Box<dyn Session>, BackendError> {
+        Ok(Box::new(self.session(plan, options)?))
+    }
+}

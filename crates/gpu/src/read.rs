@@ -1,0 +1,88 @@
+//! Waiting for a buffer to be mapped, as a future.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use wgrad_core::plan::BackendError;
+
+use crate::device::Gpu;
+use crate::error::poll;
+
+/// Time after which a device that reports nothing is given up.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+#[derive(Default)]
+struct State {
+    result: Option<Result<(), String>>,
+    waker: Option<Waker>,
+}
+
+/// A mapping under way.
+pub(crate) struct Mapping<'a> {
+    gpu: &'a Gpu,
+    submission: wgpu::SubmissionIndex,
+    /// How long one poll of the future may wait for the device.
+    slice: Duration,
+    start: Instant,
+    state: Arc<Mutex<State>>,
+}
+
+impl<'a> Mapping<'a> {
+    /// Maps the first bytes of a buffer for reading, once a submission is done. No event reaches a native program by itself, so
+    /// each poll of the future asks the device, waiting up to `slice` for it.
+    pub(crate) fn new(
+        gpu: &'a Gpu,
+        buffer: &wgpu::Buffer,
+        bytes: u64,
+        submission: wgpu::SubmissionIndex,
+        slice: Duration,
+    ) -> Self {
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = Arc::clone(&state);
+        buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
+            let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            state.result = Some(result.map_err(|e| e.to_string()));
+            if let Some(waker) = state.waker.take() {
+                waker.wake();
+            }
+        });
+        Self { gpu, submission, slice, start: Instant::now(), state }
+    }
+}
+
+impl Future for Mapping<'_> {
+    type Output = Result<(), BackendError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { gpu, submission, slice, start, state } = &*self;
+        let name = &gpu.info.name;
+        poll(&gpu.device, &gpu.faults, Some((submission.clone(), *slice)));
+        let fail = |detail: String| BackendError::Device {
+            device: name.clone(),
+            during: "reading back".to_owned(),
+            detail,
+        };
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(result) = state.result.take() {
+            return Poll::Ready(match result {
+                Ok(()) => Ok(()),
+                Err(detail) => Err(gpu.faults.check(name, "reading back").err().unwrap_or_else(|| fail(detail))),
+            });
+        }
+        if let Err(error) = gpu.faults.check(name, "reading back") {
+            return Poll::Ready(Err(error));
+        }
+        if start.elapsed() > PATIENCE {
+            return Poll::Ready(Err(fail(format!("no answer for {} s", PATIENCE.as_secs()))));
+        }
+        state.waker = Some(context.waker().clone());
+        drop(state);
+        if !cfg!(target_arch = "wasm32") {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
