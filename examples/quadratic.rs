@@ -4,9 +4,7 @@
 use anyhow::{Context, Result};
 use wgrad::optim::{self, Optimizer, Sgd};
 use wgrad::plan::{PrepareOptions, Session, Source};
-use wgrad::{
-    Builder, Device, Entry, EntryId, Fetch, HostSlice, Init, Program, Role, Scalar, TensorType, lower,
-};
+use wgrad::{Builder, Device, Entry, EntryId, Fetch, HostSlice, Init, Program, Role, Scalar, TensorType, lower};
 
 const LIMIT: f32 = 0.005;
 
@@ -35,7 +33,7 @@ fn descend(device: &Device) -> Result<Vec<[f32; 3]>> {
         let iterate = [fetch(&mut *session, 0)?, fetch(&mut *session, 1)?, fetch(&mut *session, 2)?];
         iterates.push(iterate);
         // A value that is not a number would never fall below the limit.
-        if !(iterate[2] >= LIMIT) {
+        if iterate[2] < LIMIT || iterate[2].is_nan() {
             return Ok(iterates);
         }
         session.run(step, &[HostSlice::F32(&optimizer.scalars_f32(iterates.len() as u64))])?;

@@ -31,7 +31,7 @@ fn fit(device: &Device) -> Result<(f32, f32)> {
     let x = noise(1000, 1.0, 0);
     let y = x.iter().zip(noise(1000, 0.1, 1)).map(|(x, noise)| SLOPE * x + OFFSET + noise).collect();
     let data = Dataset::values(x, 1, y, 1)?;
-    let optimizer = Momentum { learning_rate: 0.02, ..Momentum::default() };
+    let optimizer = Momentum { learning_rate: 0.01, ..Momentum::default() };
     let options = TrainOptions { batch_rows: 128, ..TrainOptions::new(Loss::Mse, optimizer) };
     let mut trainer = Trainer::new(device, &Linear::new(1, 1), &data, options)?;
     trainer.fit(&data, None, 15, |epoch| println!("epoch {:>2}: loss {:.6}", epoch.epoch, epoch.loss))?;

@@ -131,16 +131,17 @@ fn pow_f32(a: f32, b: f32) -> f32 {
     let p3 = p2 * select(f32(1.0), m8, (few & u32(8u)) != u32(0u));
     let product = select(p3, m8 * m8, few == u32(16u));
     let power = select(product, 1.0 / product, b < f32(0.0));
-    let magnitude = select(exp_f32(b * log_f32(m)), power, integral & (n <= f32(16.0)));
+    let general = select(exp_f32(b * log_f32(m)), f32(1.0), m == f32(1.0));
+    let magnitude = select(general, power, integral & (n <= f32(16.0)));
     let odd = integral & (n < f32(16777216.0)) & ((u32(min(n, f32(16777216.0))) & u32(1u)) == u32(1u));
     let negative = a < f32(0.0);
     let signed = bitcast<u32>(select(magnitude, -magnitude, negative & odd));
-    let real = keep_nan_f32(bitcast<f32>(select(signed, u32(0x7fc00000u), negative & !integral)), b);
+    let real = keep_nan_f32(bitcast<f32>(select(signed, u32(0x7fc00000u), negative & !integral & (m < f32(3.4028235e38)))), b);
     return select(real, f32(1.0), (b == f32(0.0)) | (a == f32(1.0)));
 }
 
 // Truncated toward zero and saturated; 0 for NaN.
-fn to_u32_f32(x: f32) -> u32 {
+fn truncate_f32(x: f32) -> u32 {
     let whole = u32(clamp(x, f32(0.0), f32(4294967040.0)));
     let saturated = select(whole, u32(0xffffffffu), x >= f32(4294967296.0));
     return select(saturated, u32(0u), is_nan_f32(x));

@@ -1,8 +1,10 @@
 //! Running one program on the oracle and on backends, with the same data.
 
-use wgrad_core::plan::{Backend, PrepareOptions, Session, Source};
+use wgrad::{BackendChoice, DeviceSelector};
+use wgrad_core::plan::{Backend, BackendError, PrepareOptions, Session, Source};
 use wgrad_core::{EntryId, HostVec, Program, lower};
 use wgrad_cpu_ref::{CpuBackend, Oracle, OracleFeed};
+use wgrad_gpu::{GpuBackend, GpuOptions, Interface, Selector};
 
 /// The data of one feed, floats in double precision.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,12 +121,57 @@ pub enum Gpu {
     Required,
 }
 
-/// The CPU backend, and a GPU where one is wanted and found; and notes about what is left out.
+/// The CPU backend; a GPU where one is wanted and found; and notes about what is left out.
+///
+/// The GPU runs twice: as it is used, and as `gpu-2` with every access guarded, without subgroups, within the limits that every
+/// WebGPU implementation has, and with the kernel shapes for real hardware even on a software driver.
 ///
 /// # Errors
 /// If a GPU is demanded, by the argument or by `WGRAD_REQUIRE_GPU=1`, and there is none, or if it cannot be opened.
 pub fn engines(gpu: Gpu) -> Result<(Vec<Engine>, Vec<String>), String> {
     let mut engines = vec![Engine { name: "cpu", backend: Box::new(CpuBackend::new()) }];
-    let mut notes = Vec::new();
-    Ok((engines, notes))
+    let demanded = gpu == Gpu::Required || std::env::var_os(REQUIRE_GPU).is_some_and(|v| v == "1");
+    let wanted = match gpu {
+        Gpu::Off => Err("not wanted".to_owned()),
+        Gpu::Auto | Gpu::Required => selector(),
+    };
+    let opened = wanted.and_then(|selector| {
+        let open = |options| match GpuBackend::open_with(&selector, options) {
+            Ok(backend) => Ok(backend),
+            Err(error @ BackendError::NoDevice { .. }) => Err(error.to_string()),
+            // A device that is there and does not open is a failure, not a reason to skip.
+            Err(error) => Err(format!("{BROKEN}{error}")),
+        };
+        Ok([("gpu", open(GpuOptions::default())?), ("gpu-2", open(PLAIN)?)])
+    });
+    match opened {
+        Ok(backends) => {
+            engines.extend(backends.map(|(name, backend)| Engine { name, backend: Box::new(backend) }));
+            Ok((engines, vec![]))
+        }
+        Err(reason) if demanded || reason.starts_with(BROKEN) => Err(format!("no GPU adapter: {reason}")),
+        Err(reason) => Ok((engines, vec![format!("SKIPPED: no GPU adapter: {reason}")])),
+    }
+}
+
+/// Set to 1, it makes every test fail that finds no GPU.
+pub const REQUIRE_GPU: &str = "WGRAD_REQUIRE_GPU";
+
+const BROKEN: &str = "it cannot be opened: ";
+
+const PLAIN: GpuOptions =
+    GpuOptions { checked: true, no_subgroups: true, webgpu_limits: true, hardware_shapes: true };
+
+/// The adapter that the environment asks for, a software driver being as good as any.
+fn selector() -> Result<Selector, String> {
+    let DeviceSelector { backend, adapter } = DeviceSelector::from_env().map_err(|e| e.to_string())?;
+    let interface = match backend {
+        BackendChoice::Auto | BackendChoice::Gpu => Interface::Any,
+        BackendChoice::Vulkan => Interface::Vulkan,
+        BackendChoice::Metal => Interface::Metal,
+        BackendChoice::Dx12 => Interface::Dx12,
+        BackendChoice::Gl => Interface::Gl,
+        BackendChoice::Cpu => return Err("WGRAD_BACKEND asks for the CPU backend".to_owned()),
+    };
+    Ok(Selector { interface, adapter })
 }

@@ -5,5 +5,7 @@ pub mod corpus;
 pub mod engine;
 pub mod golden;
 pub mod parity;
+pub mod programs;
 pub mod sample;
+pub mod shaders;
 pub mod unsupported;

@@ -8,6 +8,8 @@
 mod report;
 mod steps;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use wgrad_core::plan::Session;
 use wgrad_core::{EntryId, Program};
 use wgrad_cpu_ref::Oracle;
@@ -44,6 +46,23 @@ pub fn run(options: &Options) -> Report {
     report
 }
 
+/// Every program that parity runs, with a name: the corpus forward and backward, and the training steps.
+///
+/// # Errors
+/// If a graph refuses a case.
+pub fn programs() -> Result<Vec<(String, Program)>, String> {
+    let mut programs = Vec::new();
+    for case in corpus::all() {
+        let failed = |e| format!("{case:?}: {e}");
+        programs.push((format!("{case:?} forward"), case.forward().map_err(failed)?));
+        if case.differentiable {
+            programs.push((format!("{case:?} backward"), case.backward().map_err(failed)?));
+        }
+    }
+    programs.extend(steps::programs()?);
+    Ok(programs)
+}
+
 /// Runs cases on engines.
 pub fn run_on(engines: &[Engine], cases: &[Case]) -> Report {
     let mut report = Report::new(engines);
@@ -62,7 +81,7 @@ pub fn run_on(engines: &[Engine], cases: &[Case]) -> Report {
             match built {
                 Ok((program, sets)) => {
                     for engine in engines {
-                        let outcomes = on_engine(engine, &program, &sets);
+                        let outcomes = caught(|| on_engine(engine, &program, &sets));
                         report.add(&case.op, pass, engine.name, &place, outcomes);
                     }
                 }
@@ -71,6 +90,15 @@ pub fn run_on(engines: &[Engine], cases: &[Case]) -> Report {
         }
     }
     report
+}
+
+/// A panic of a backend is a failure of the case, and no reason to leave out the rest.
+fn caught<R>(run: impl FnOnce() -> Result<R, String>) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(format!("panicked: {}", text.unwrap_or_default()))
+    })
 }
 
 /// One set of data with what the oracle makes of it.

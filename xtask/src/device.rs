@@ -39,9 +39,9 @@ pub(crate) fn ensure_adapter() -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Lines of the list start with the name of the backend.
+/// Lines of the list start with the name of the interface.
 fn is_wanted(line: &str) -> bool {
-    !cfg!(target_os = "linux") || line.starts_with("vulkan")
+    !cfg!(target_os = "linux") || line.starts_with("vulkan:")
 }
 
 /// A package manager and what to tell it.
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn on_linux_only_vulkan_will_do() {
-        assert!(is_wanted("vulkan\tllvmpipe"));
-        assert_eq!(is_wanted("gl\tllvmpipe"), !cfg!(target_os = "linux"));
+        assert!(is_wanted("vulkan: llvmpipe"));
+        assert_eq!(is_wanted("gl: llvmpipe"), !cfg!(target_os = "linux"));
     }
 }

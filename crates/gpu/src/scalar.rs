@@ -85,7 +85,7 @@ pub(crate) fn compare(op: Compare, dtype: DType, a: &str, b: &str, wide: bool, l
 pub(crate) fn cast(to: DType, from: DType, x: &str, wide: bool, library: &mut Library) -> String {
     match (from, to) {
         (DType::F32, DType::F32) | (DType::U32, DType::U32) => x.to_owned(),
-        (DType::F32, DType::U32) => format!("{}({x})", library.float("to_u32", wide)),
+        (DType::F32, DType::U32) => format!("{}({x})", library.float("truncate", wide)),
         (DType::U32, DType::F32) => format!("{}({x})", type_name(DType::F32, wide)),
     }
 }

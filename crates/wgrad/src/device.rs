@@ -5,6 +5,7 @@ use std::fmt;
 
 use wgrad_core::plan::{Backend, BackendError};
 use wgrad_cpu_ref::CpuBackend;
+use wgrad_gpu::{DeviceKind as AdapterKind, GpuBackend, Interface, Selector};
 
 /// The variable that names a [`BackendChoice`].
 pub const BACKEND_VARIABLE: &str = "WGRAD_BACKEND";
@@ -108,11 +109,14 @@ pub struct DeviceInfo {
     pub backend: String,
     /// What it is.
     pub kind: DeviceKind,
+    /// The driver and its version, if it tells.
+    pub driver: String,
 }
 
 impl fmt::Display for DeviceInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}, {})", self.name, self.backend, self.kind)
+        write!(f, "{} ({}, {}", self.name, self.backend, self.kind)?;
+        if self.driver.is_empty() { f.write_str(")") } else { write!(f, ", {})", self.driver) }
     }
 }
 
@@ -173,11 +177,29 @@ impl fmt::Display for DeviceSelector {
 
 /// Every device that can be opened: the adapters that wgpu reaches, then the CPU backend.
 pub fn devices() -> Vec<DeviceInfo> {
-    vec![cpu_info()]
+    wgrad_gpu::devices().into_iter().map(adapter_info).chain([cpu_info(&CpuBackend::new())]).collect()
 }
 
-fn cpu_info() -> DeviceInfo {
-    DeviceInfo { name: CpuBackend::new().target().name.clone(), backend: "cpu".to_owned(), kind: DeviceKind::Cpu }
+fn cpu_info(backend: &CpuBackend) -> DeviceInfo {
+    let name = backend.target().name.clone();
+    DeviceInfo { name, backend: "cpu".to_owned(), kind: DeviceKind::Cpu, driver: String::new() }
+}
+
+fn adapter_info(info: wgrad_gpu::DeviceInfo) -> DeviceInfo {
+    let wgrad_gpu::DeviceInfo { name, interface, kind, driver } = info;
+    let kind = match kind {
+        AdapterKind::Discrete | AdapterKind::Integrated | AdapterKind::Virtual | AdapterKind::Other => DeviceKind::Gpu,
+        AdapterKind::Software => DeviceKind::Software,
+    };
+    DeviceInfo { name, backend: interface.to_owned(), kind, driver }
+}
+
+/// Selects an adapter of the list by its interface and full name. Of adapters whose names contain each other the first
+/// would be taken, which is the one that [`DeviceSelector::choose`] took, too.
+fn adapter_selector(info: &DeviceInfo) -> Selector {
+    let interfaces = [Interface::Vulkan, Interface::Metal, Interface::Dx12, Interface::Gl];
+    let interface = interfaces.into_iter().find(|interface| interface.name() == info.backend);
+    Selector { interface: interface.unwrap_or(Interface::Any), adapter: Some(info.name.clone()) }
 }
 
 /// An opened device.
@@ -201,9 +223,20 @@ impl Device {
     /// # Errors
     /// If none fits, or it cannot be opened.
     pub fn open(selector: &DeviceSelector) -> Result<Self, BackendError> {
+        let cpu = CpuBackend::new();
+        let only_cpu = [cpu_info(&cpu)];
+        if selector.backend == BackendChoice::Cpu && selector.choose(&only_cpu).is_ok() {
+            // Looking for adapters starts drivers, which takes time and may print.
+            let [info] = only_cpu;
+            return Ok(Self { info, backend: Box::new(cpu) });
+        }
         let devices = devices();
         let info = devices[selector.choose(&devices)?].clone();
-        Ok(Self { info, backend: Box::new(CpuBackend::new()) })
+        let backend: Box<dyn Backend> = match info.kind {
+            DeviceKind::Cpu => Box::new(cpu),
+            DeviceKind::Gpu | DeviceKind::Software => Box::new(GpuBackend::open(&adapter_selector(&info))?),
+        };
+        Ok(Self { info, backend })
     }
 
     /// What it is.
@@ -222,7 +255,7 @@ mod tests {
     use super::{BackendChoice, Device, DeviceInfo, DeviceKind, DeviceSelector};
 
     fn device(name: &str, backend: &str, kind: DeviceKind) -> DeviceInfo {
-        DeviceInfo { name: name.to_owned(), backend: backend.to_owned(), kind }
+        DeviceInfo { name: name.to_owned(), backend: backend.to_owned(), kind, driver: String::new() }
     }
 
     fn choose(backend: BackendChoice, adapter: Option<&str>, devices: &[DeviceInfo]) -> String {

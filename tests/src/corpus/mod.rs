@@ -31,7 +31,9 @@ pub struct Case {
     pub inputs: Vec<Input>,
     /// Whether its result has a derivative, which is then checked too.
     pub differentiable: bool,
-    /// Whether it is too big for finite differences and for running it twice.
+    /// Whether finite differences can check its derivative: it is small, and has no kink, tie or overflow near its data.
+    pub differences: bool,
+    /// Whether it is too big for running it twice.
     pub large: bool,
     /// Builds its result.
     pub build: Build,
@@ -56,6 +58,7 @@ impl Case {
             name: name.into(),
             inputs,
             differentiable: true,
+            differences: true,
             large: false,
             build: Box::new(build),
         }
@@ -64,13 +67,19 @@ impl Case {
     /// The same without derivative.
     #[must_use]
     pub fn without_derivative(self) -> Self {
-        Self { differentiable: false, ..self }
+        Self { differentiable: false, differences: false, ..self }
+    }
+
+    /// The same, out of reach of finite differences.
+    #[must_use]
+    pub fn without_differences(self) -> Self {
+        Self { differences: false, ..self }
     }
 
     /// The same, marked as large.
     #[must_use]
     pub fn large(self) -> Self {
-        Self { large: true, ..self }
+        Self { differences: false, large: true, ..self }
     }
 
     /// The case with one entry that fetches the result.

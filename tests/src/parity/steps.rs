@@ -12,7 +12,7 @@ use wgrad_core::{Builder, Entry, EntryId, Fetch, Init, Program, Role, TensorType
 use wgrad_cpu_ref::Oracle;
 
 use super::report::{Outcome, Report};
-use super::compare;
+use super::{caught, compare};
 use crate::corpus::feed;
 use crate::engine::{self, Data, Engine, widen};
 use crate::sample::{Domain, Input, Random};
@@ -40,17 +40,30 @@ pub fn steps(engines: &[Engine]) -> Report {
     let mut report = Report::new(&[]);
     for (name, optimizer) in optimizers() {
         for engine in engines {
-            let outcomes = fed_gradients(&optimizer).and_then(|run| walk(engine, &run, 4));
+            let outcomes = fed_gradients(&optimizer).and_then(|run| caught(|| walk(engine, &run, 4)));
             report.add("optimizer", "step", engine.name, name, outcomes);
         }
     }
     for (name, optimizer) in optimizers() {
         for engine in engines {
-            let outcomes = network(&optimizer).and_then(|run| walk(engine, &run, 10));
+            let outcomes = network(&optimizer).and_then(|run| caught(|| walk(engine, &run, 10)));
             report.add("training", "step", engine.name, name, outcomes);
         }
     }
     report
+}
+
+/// The programs of the steps, with a name each.
+///
+/// # Errors
+/// If a graph refuses one.
+pub(super) fn programs() -> Result<Vec<(String, Program)>, String> {
+    let mut programs = Vec::new();
+    for (name, optimizer) in optimizers() {
+        programs.push((format!("optimizer: {name}"), fed_gradients(&optimizer)?.program));
+        programs.push((format!("training: {name}"), network(&optimizer)?.program));
+    }
+    Ok(programs)
 }
 
 /// A program whose entry 0 is a training step.

@@ -5,8 +5,8 @@ use wgrad_core::{Binary, Compare, DType, Reduce, Unary};
 use super::memory::Multiply;
 use super::walk::{Access, GuardWalk, Walk};
 
-/// Lanes of a register. With the dozen registers of a usual kernel the working set stays in the first two cache levels.
-pub(super) const LANES: usize = 256;
+/// Lanes of a register.
+pub(super) const LANES: usize = 1024;
 
 /// A register.
 pub(super) type Reg = usize;
@@ -167,6 +167,8 @@ pub(super) struct Code {
     pub(super) columns: usize,
     /// Whether the inner axis can be cut between tiles: there is nothing to fold.
     pub(super) divisible: bool,
+    /// Before the first of several tiles: constants.
+    pub(super) setup: Vec<Instr>,
     pub(super) phases: Vec<Phase>,
     /// At the end of a tile: row stores.
     pub(super) after: Vec<Instr>,

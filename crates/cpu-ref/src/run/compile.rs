@@ -1,6 +1,6 @@
 //! From a kernel to code over tiles. Everything that can be decided once is decided here.
 
-use wgrad_core::plan::{Index, Inst, Kernel, ValueId};
+use wgrad_core::plan::{BufferId, Index, Inst, Kernel, Store, ValueId};
 use wgrad_core::{DType, Reduce};
 
 use super::code::{Code, Do, Instr, LANES, Level, Phase, Reg};
@@ -12,8 +12,17 @@ use super::walk::{Access, ChoiceBy, GuardWalk, RowChoice, Walk};
 /// has enough tiles for several threads.
 const ROWS_ACROSS: usize = 256;
 
+/// Registers of lanes with which a full tile stays in the first-level cache.
+const REGISTERS_FEW: usize = 8;
+
 /// Compiles the points of a kernel. `product` is where [`Inst::Acc`] finds the matrix product: buffer and first element.
 pub(super) fn compile(kernel: &Kernel, product: Option<(usize, usize)>) -> Code {
+    let code = compile_for(kernel, product, LANES);
+    if code.registers - code.setup.len() <= REGISTERS_FEW { code } else { compile_for(kernel, product, LANES / 2) }
+}
+
+/// Compiles for tiles of so many lanes.
+fn compile_for(kernel: &Kernel, product: Option<(usize, usize)>, lanes: usize) -> Code {
     let planned = kernel.levels();
     let row_stores: Vec<bool> = kernel.stores.iter().map(|s| !planned[s.value.index()].per_element).collect();
     let space = simplify(kernel);
@@ -22,10 +31,10 @@ pub(super) fn compile(kernel: &Kernel, product: Option<(usize, usize)>) -> Code 
     let last = space.outer[space.outer.len() - 1].max(1);
     let (rows, columns) = if across {
         let rows = last.min(ROWS_ACROSS);
-        (rows, space.inner.clamp(1, LANES / rows))
+        (rows, space.inner.clamp(1, lanes / rows))
     } else {
-        let columns = space.inner.clamp(1, LANES);
-        (last.min(if columns == space.inner { LANES / columns } else { 1 }), columns)
+        let columns = space.inner.clamp(1, lanes);
+        (last.min(if columns == space.inner { lanes / columns } else { 1 }), columns)
     };
     let emitter = Emitter {
         kernel,
@@ -37,12 +46,13 @@ pub(super) fn compile(kernel: &Kernel, product: Option<(usize, usize)>) -> Code 
         whole: columns >= space.inner,
         product,
         space: &space,
+        setup: Vec::new(),
         registers: vec![None; kernel.body.len()],
         spread: vec![None; kernel.body.len()],
         next: 0,
     };
-    let (mut phases, mut after) = emitter.emit();
-    let registers = assign_registers(&mut phases, &mut after);
+    let (mut setup, mut phases, mut after) = emitter.emit();
+    let registers = assign_registers(&mut setup, &mut phases, &mut after);
     let folds = kernel.body.iter().filter(|inst| matches!(inst, Inst::Fold(..))).count();
     Code {
         across,
@@ -53,6 +63,7 @@ pub(super) fn compile(kernel: &Kernel, product: Option<(usize, usize)>) -> Code 
         folds,
         parallel: is_parallel(kernel, &row_stores),
         cost: phases.iter().flat_map(|phase| &phase.element).map(|instr| instr.op.cost()).sum(),
+        setup,
         phases,
         after,
         inner: space.inner,
@@ -133,6 +144,7 @@ struct Emitter<'a> {
     whole: bool,
     product: Option<(usize, usize)>,
     space: &'a Space,
+    setup: Vec<Instr>,
     /// Where each value is, if it is.
     registers: Vec<Option<Reg>>,
     /// Where each row value is spread over elements, if it is.
@@ -141,74 +153,113 @@ struct Emitter<'a> {
 }
 
 impl Emitter<'_> {
-    fn emit(mut self) -> (Vec<Phase>, Vec<Instr>) {
-        let body = &self.space.body;
+    fn emit(mut self) -> (Vec<Instr>, Vec<Phase>, Vec<Instr>) {
         let needed = self.closure(self.kernel.stores.iter().map(|s| s.value), |_| true);
         let last = self.kernel.stores.iter().map(|s| self.passes[s.value.index()]).max().unwrap_or(0);
-        let mut phases = Vec::new();
-        for pass in 0..=last {
-            let mut phase = Phase::default();
-            let folds: Vec<(usize, Reduce, ValueId)> = body
-                .iter()
-                .enumerate()
-                .filter_map(|(v, inst)| match inst {
-                    Inst::Fold(op, x) if needed[v] && self.passes[v] == pass + 1 => Some((v, *op, *x)),
-                    _ => None,
-                })
-                .collect();
+        let phases = (0..=last).map(|pass| self.phase(pass, pass == last, &needed)).collect();
+        let mut after = Vec::new();
+        for store in self.stores(true) {
+            self.store(store, Level::Row, &mut after);
+        }
+        (self.setup, phases, after)
+    }
+
+    /// The code of one pass over the elements, and what comes before it.
+    fn phase(&mut self, pass: usize, is_last: bool, needed: &[bool]) -> Phase {
+        let body = &self.space.body;
+        let mut phase = Phase::default();
+        let folds: Vec<(usize, Reduce, ValueId)> = body
+            .iter()
+            .enumerate()
+            .filter_map(|(v, inst)| match inst {
+                Inst::Fold(op, x) if needed[v] && self.passes[v] == pass + 1 => Some((v, *op, *x)),
+                _ => None,
+            })
+            .collect();
+        for v in 0..body.len() {
+            if needed[v] && self.levels[v] != Level::Element && self.passes[v] == pass {
+                self.value(v, &mut phase.before);
+            }
+        }
+        for &(v, op, _) in &folds {
+            phase.before.push(Instr { op: Do::Clear { fold: self.fold(v), op }, level: Level::Row, out: 0 });
+        }
+        if !self.whole {
             for v in 0..body.len() {
-                if needed[v] && self.levels[v] != Level::Element && self.passes[v] == pass {
-                    self.value(v, &mut phase.before);
+                if self.levels[v] == Level::Element {
+                    self.registers[v] = None;
                 }
+                self.spread[v] = None;
             }
-            for &(v, op, _) in &folds {
-                phase.before.push(Instr { op: Do::Clear { fold: self.fold(v), op }, level: Level::Row, out: 0 });
+        }
+        let mut stores = if is_last { self.stores(false) } else { Vec::new() };
+        let roots = folds.iter().map(|f| f.2).chain(stores.iter().map(|s| s.value));
+        let wanted = self.closure(roots, |v| self.levels[v] == Level::Element && self.registers[v].is_none());
+        for v in 0..body.len() {
+            // Loads wait until they are used, so that they hold no register meanwhile.
+            if wanted[v] && self.registers[v].is_none() && !matches!(body[v], Inst::Load(_)) {
+                self.value(v, &mut phase.element);
             }
-            if !self.whole {
-                for v in 0..body.len() {
-                    if self.levels[v] == Level::Element {
-                        self.registers[v] = None;
-                    }
-                    self.spread[v] = None;
-                }
-            }
-            let element_stores: Vec<_> = if pass == last {
-                self.kernel
-                    .stores
-                    .iter()
-                    .zip(self.row_stores)
-                    .filter(|(_, is_row)| !**is_row)
-                    .map(|(s, _)| *s)
-                    .collect()
-            } else {
-                vec![]
-            };
-            let roots = folds.iter().map(|f| f.2).chain(element_stores.iter().map(|s| s.value));
-            let wanted = self.closure(roots, |v| self.levels[v] == Level::Element && self.registers[v].is_none());
-            for v in 0..body.len() {
-                if wanted[v] {
-                    self.value(v, &mut phase.element);
-                }
-                if let Some(&(_, op, x)) = folds.iter().find(|f| f.0 == v) {
-                    let value = self.operand(x, Level::Element, &mut phase.element);
-                    let op = Do::Accumulate { fold: self.fold(v), op, value };
-                    phase.element.push(Instr { op, level: Level::Element, out: 0 });
-                }
-            }
-            for store in element_stores {
-                let value = self.operand(store.value, Level::Element, &mut phase.element);
-                let op = Do::Store { buffer: store.place.buffer.index(), offset: store.place.offset, value };
+            if let Some(&(_, op, x)) = folds.iter().find(|f| f.0 == v) {
+                let value = self.operand(x, Level::Element, &mut phase.element);
+                let op = Do::Accumulate { fold: self.fold(v), op, value };
                 phase.element.push(Instr { op, level: Level::Element, out: 0 });
             }
-            phases.push(phase);
+            // Stores come as soon as nothing is still to be loaded from their buffer.
+            let (ready, waiting) = stores.into_iter().partition(|s| {
+                let known = self.registers[s.value.index()].is_some();
+                known
+                    && !(0..body.len())
+                        .any(|l| wanted[l] && self.registers[l].is_none() && self.loads(l, s.place.buffer))
+            });
+            stores = waiting;
+            for store in ready {
+                self.store(store, Level::Element, &mut phase.element);
+            }
         }
-        let mut after = Vec::new();
-        for (store, _) in self.kernel.stores.iter().zip(self.row_stores).filter(|(_, is_row)| **is_row) {
-            let value = self.operand(store.value, Level::Row, &mut after);
-            let op = Do::Store { buffer: store.place.buffer.index(), offset: store.place.offset, value };
-            after.push(Instr { op, level: Level::Row, out: 0 });
+        // What is stored as it was loaded, perhaps to where something else is loaded: all loads first.
+        for store in &stores {
+            self.operand(store.value, Level::Element, &mut phase.element);
         }
-        (phases, after)
+        for store in stores {
+            self.store(store, Level::Element, &mut phase.element);
+        }
+        phase
+    }
+
+    /// Stores of rows, or of elements.
+    fn stores(&self, of_rows: bool) -> Vec<Store> {
+        self.kernel
+            .stores
+            .iter()
+            .zip(self.row_stores)
+            .filter(|(_, is_row)| **is_row == of_rows)
+            .map(|(s, _)| *s)
+            .collect()
+    }
+
+    fn store(&mut self, store: Store, level: Level, code: &mut Vec<Instr>) {
+        let value = self.operand(store.value, level, code);
+        let op = Do::Store { buffer: store.place.buffer.index(), offset: store.place.offset, value };
+        code.push(Instr { op, level, out: 0 });
+    }
+
+    /// Whether a value is loaded from a buffer.
+    fn loads(&self, v: usize, buffer: BufferId) -> bool {
+        match &self.space.body[v] {
+            Inst::Load(operand) => self.space.operands[*operand].buffer == buffer,
+            Inst::Acc => self.product.is_some_and(|(product, _)| product == buffer.index()),
+            Inst::Const(..)
+            | Inst::Coord(_)
+            | Inst::Guard(_)
+            | Inst::Fold(..)
+            | Inst::Unary(..)
+            | Inst::Binary(..)
+            | Inst::Compare(..)
+            | Inst::Select(..)
+            | Inst::Cast(..)
+            | Inst::RandomBits { .. } => false,
+        }
     }
 
     /// The roots and what they depend on, as far as `enter` allows.
@@ -243,7 +294,10 @@ impl Emitter<'_> {
     /// The register of a value, for use at a level: row values are spread over elements first.
     fn operand(&mut self, value: ValueId, level: Level, code: &mut Vec<Instr>) -> Reg {
         let v = value.index();
-        let register = self.registers[v].expect("values are computed before their users");
+        if self.registers[v].is_none() {
+            self.value(v, code);
+        }
+        let register = self.registers[v].expect("just computed");
         if self.levels[v] != Level::Row || level != Level::Element {
             return register;
         }
@@ -277,8 +331,7 @@ impl Emitter<'_> {
                     guards: operand.guards.iter().map(|g| GuardWalk::new(g, line_axis, lane_axis)).collect(),
                     row,
                 };
-                let choice =
-                    operand.row.map(|row| self.registers[row.value.index()].expect("computed before its users"));
+                let choice = operand.row.map(|row| self.operand(row.value, Level::Row, code));
                 Do::Load { access, choice }
             }
             Inst::Coord(index) => Do::Coord(walk(index)),
@@ -312,7 +365,15 @@ impl Emitter<'_> {
                 Do::Random { state: state.map(|s| self.operand(s, level, code)), stream: *stream, index }
             }
         };
-        self.registers[v] = Some(self.push(op, level, code));
+        // Constants stay in registers of their own.
+        self.registers[v] = Some(if matches!(op, Do::Const(_)) {
+            let mut setup = std::mem::take(&mut self.setup);
+            let register = self.push(op, level, &mut setup);
+            self.setup = setup;
+            register
+        } else {
+            self.push(op, level, code)
+        });
     }
 
     /// The axes that lines and lanes extend along at a level.

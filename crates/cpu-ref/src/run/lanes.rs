@@ -2,7 +2,12 @@
 //!
 //! An operand of one lane is that value in every lane. All lanes are 32-bit words; floats are their bits.
 
-use pulp::Arch;
+#![expect(
+    clippy::redundant_closure,
+    reason = "a function passed by its name is called, not inlined, and its loop is not vector code"
+)]
+
+use pulp::{Arch, Simd, WithSimd};
 use wgrad_core::{Binary, Compare, DType, Reduce, Unary};
 
 use super::math;
@@ -19,40 +24,60 @@ pub(super) fn floats_mut(words: &mut [u32]) -> &mut [f32] {
     bytemuck::cast_slice_mut(words)
 }
 
+/// [`map`] with a function that is long enough for the compiler to think of calling it.
+macro_rules! map_inlined {
+    ($arch:expr, $out:expr, $x:expr, $f:path) => {
+        map(
+            $arch,
+            $out,
+            $x,
+            #[inline(always)]
+            |x| $f(x),
+        )
+    };
+}
+
 /// `out[i] = f(x[i])`.
 #[inline(always)]
 fn map<A: Copy, B>(arch: Arch, out: &mut [B], x: &[A], f: impl Fn(A) -> B) {
-    arch.dispatch(
+    struct Map<'a, A, B, F>(&'a mut [B], &'a [A], F);
+    impl<A: Copy, B, F: Fn(A) -> B> WithSimd for Map<'_, A, B, F> {
+        type Output = ();
         #[inline(always)]
-        || {
-            for (out, &x) in out.iter_mut().zip(x) {
-                *out = f(x);
+        fn with_simd<S: Simd>(self, _: S) {
+            for (out, &x) in self.0.iter_mut().zip(self.1) {
+                *out = (self.2)(x);
             }
-        },
-    );
+        }
+    }
+    arch.dispatch(Map(out, x, f));
 }
 
 /// `out[i] = f(a[i], b[i])`.
 #[inline(always)]
 fn zip<A: Copy, B>(arch: Arch, out: &mut [B], a: &[A], b: &[A], f: impl Fn(A, A) -> B) {
-    if a.len() == out.len() && b.len() == out.len() {
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                    *out = f(a, b);
-                }
-            },
-        );
-    } else if a.len() == out.len() {
-        let b = b[0];
-        map(arch, out, a, |a| f(a, b));
-    } else {
-        let a = a[0];
-        if b.len() == out.len() {
-            map(arch, out, b, |b| f(a, b));
-        } else {
+    struct Zip<'a, A, B, F>(&'a mut [B], &'a [A], &'a [A], F);
+    impl<A: Copy, B, F: Fn(A, A) -> B> WithSimd for Zip<'_, A, B, F> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            for ((out, &a), &b) in self.0.iter_mut().zip(self.1).zip(self.2) {
+                *out = (self.3)(a, b);
+            }
+        }
+    }
+    match (a.len() == out.len(), b.len() == out.len()) {
+        (true, true) => arch.dispatch(Zip(out, a, b, f)),
+        (true, false) => {
             let b = b[0];
+            map(arch, out, a, |a| f(a, b));
+        }
+        (false, true) => {
+            let a = a[0];
+            map(arch, out, b, |b| f(a, b));
+        }
+        (false, false) => {
+            let (a, b) = (a[0], b[0]);
             out.iter_mut().for_each(|out| *out = f(a, b));
         }
     }
@@ -63,20 +88,20 @@ pub(super) fn unary(arch: Arch, op: Unary, out: &mut [u32], x: &[u32]) {
     let (out, x) = (floats_mut(out), floats(x));
     match op {
         Unary::Neg => map(arch, out, x, |x: f32| -x),
-        Unary::Abs => map(arch, out, x, f32::abs),
-        Unary::Sign => map(arch, out, x, math::sign),
-        Unary::Exp => map(arch, out, x, math::exp),
-        Unary::Log => map(arch, out, x, math::log),
-        Unary::Sqrt => map(arch, out, x, f32::sqrt),
+        Unary::Abs => map(arch, out, x, |x: f32| x.abs()),
+        Unary::Sign => map(arch, out, x, |x| math::sign(x)),
+        Unary::Exp => map_inlined!(arch, out, x, math::exp),
+        Unary::Log => map_inlined!(arch, out, x, math::log),
+        Unary::Sqrt => map(arch, out, x, |x: f32| x.sqrt()),
         Unary::Rsqrt => map(arch, out, x, |x: f32| 1.0 / x.sqrt()),
         Unary::Recip => map(arch, out, x, |x: f32| 1.0 / x),
-        Unary::Sin => map(arch, out, x, f32::sin),
-        Unary::Cos => map(arch, out, x, f32::cos),
-        Unary::Tanh => map(arch, out, x, math::tanh),
-        Unary::Sigmoid => map(arch, out, x, math::sigmoid),
-        Unary::Relu => map(arch, out, x, math::relu),
-        Unary::Erf => map(arch, out, x, math::erf),
-        Unary::Floor => map(arch, out, x, f32::floor),
+        Unary::Sin => map(arch, out, x, |x: f32| x.sin()),
+        Unary::Cos => map(arch, out, x, |x: f32| x.cos()),
+        Unary::Tanh => map_inlined!(arch, out, x, math::tanh),
+        Unary::Sigmoid => map_inlined!(arch, out, x, math::sigmoid),
+        Unary::Relu => map(arch, out, x, |x| math::relu(x)),
+        Unary::Erf => map_inlined!(arch, out, x, math::erf),
+        Unary::Floor => map(arch, out, x, |x: f32| x.floor()),
     }
 }
 
@@ -91,19 +116,19 @@ pub(super) fn binary(arch: Arch, op: Binary, dtype: DType, out: &mut [u32], a: &
                 Binary::Mul => zip(arch, out, a, b, |a: f32, b| a * b),
                 Binary::Div => zip(arch, out, a, b, |a: f32, b| a / b),
                 Binary::Pow => zip(arch, out, a, b, f32::powf),
-                Binary::Min => zip(arch, out, a, b, math::min),
-                Binary::Max => zip(arch, out, a, b, math::max),
+                Binary::Min => zip(arch, out, a, b, |a, b| math::min(a, b)),
+                Binary::Max => zip(arch, out, a, b, |a, b| math::max(a, b)),
             }
         }
         DType::U32 => match op {
-            Binary::Add => zip(arch, out, a, b, u32::wrapping_add),
-            Binary::Sub => zip(arch, out, a, b, u32::wrapping_sub),
-            Binary::Mul => zip(arch, out, a, b, u32::wrapping_mul),
+            Binary::Add => zip(arch, out, a, b, |a, b| u32::wrapping_add(a, b)),
+            Binary::Sub => zip(arch, out, a, b, |a, b| u32::wrapping_sub(a, b)),
+            Binary::Mul => zip(arch, out, a, b, |a, b| u32::wrapping_mul(a, b)),
             // As WGSL: x / 0 = x.
             Binary::Div => zip(arch, out, a, b, |a: u32, b| a.checked_div(b).unwrap_or(a)),
-            Binary::Pow => zip(arch, out, a, b, u32::wrapping_pow),
-            Binary::Min => zip(arch, out, a, b, u32::min),
-            Binary::Max => zip(arch, out, a, b, u32::max),
+            Binary::Pow => zip(arch, out, a, b, |a, b| u32::wrapping_pow(a, b)),
+            Binary::Min => zip(arch, out, a, b, |a, b| u32::min(a, b)),
+            Binary::Max => zip(arch, out, a, b, |a, b| u32::max(a, b)),
         },
     }
 }
@@ -134,14 +159,11 @@ pub(super) fn select(arch: Arch, out: &mut [u32], mask: &[u32], on_true: &[u32],
         return broadcast(out, if mask[0] != 0 { on_true } else { on_false });
     }
     match (on_true.len() == out.len(), on_false.len() == out.len()) {
-        (true, true) => arch.dispatch(
-            #[inline(always)]
-            || {
-                for (((out, &mask), &a), &b) in out.iter_mut().zip(mask).zip(on_true).zip(on_false) {
-                    *out = if mask != 0 { a } else { b };
-                }
-            },
-        ),
+        (true, true) => arch.dispatch(|| {
+            for (((out, &mask), &a), &b) in out.iter_mut().zip(mask).zip(on_true).zip(on_false) {
+                *out = if mask != 0 { a } else { b };
+            }
+        }),
         (true, false) => {
             let b = on_false[0];
             zip(arch, out, mask, on_true, |mask, a| if mask != 0 { a } else { b });
@@ -184,16 +206,19 @@ const PARTIALS: usize = 32;
 pub(super) fn fold(arch: Arch, op: Reduce, x: &[f32]) -> f32 {
     match op {
         Reduce::Sum => fold_with(arch, x, 0.0, |a, b| a + b),
-        Reduce::Max => fold_with(arch, x, f32::NEG_INFINITY, math::max),
-        Reduce::Min => fold_with(arch, x, f32::INFINITY, math::min),
+        Reduce::Max => fold_with(arch, x, f32::NEG_INFINITY, |a, b| math::max(a, b)),
+        Reduce::Min => fold_with(arch, x, f32::INFINITY, |a, b| math::min(a, b)),
     }
 }
 
 #[inline(always)]
-fn fold_with(arch: Arch, x: &[f32], identity: f32, f: impl Fn(f32, f32) -> f32 + Copy) -> f32 {
-    arch.dispatch(
+fn fold_with(arch: Arch, x: &[f32], identity: f32, f: impl Fn(f32, f32) -> f32) -> f32 {
+    struct Fold<'a, F>(&'a [f32], f32, F);
+    impl<F: Fn(f32, f32) -> f32> WithSimd for Fold<'_, F> {
+        type Output = f32;
         #[inline(always)]
-        || {
+        fn with_simd<S: Simd>(self, _: S) -> f32 {
+            let Self(x, identity, f) = self;
             let mut partial = [identity; PARTIALS];
             let (chunks, rest) = x.as_chunks::<PARTIALS>();
             for chunk in chunks {
@@ -212,40 +237,33 @@ fn fold_with(arch: Arch, x: &[f32], identity: f32, f: impl Fn(f32, f32) -> f32 +
                 width /= 2;
             }
             partial[0]
-        },
-    )
+        }
+    }
+    arch.dispatch(Fold(x, identity, f))
 }
 
 /// `out[i]` folded with `x[i]`.
 pub(super) fn fold_lanes(arch: Arch, op: Reduce, out: &mut [f32], x: &[f32]) {
-    #[inline(always)]
-    fn with(arch: Arch, out: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32) {
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for (out, &x) in out.iter_mut().zip(x) {
-                    *out = f(*out, x);
-                }
-            },
-        );
-    }
     match op {
-        Reduce::Sum => with(arch, out, x, |a, b| a + b),
-        Reduce::Max => with(arch, out, x, math::max),
-        Reduce::Min => with(arch, out, x, math::min),
+        Reduce::Sum => update(arch, out, x, |a, b| a + b),
+        Reduce::Max => update(arch, out, x, |a, b| math::max(a, b)),
+        Reduce::Min => update(arch, out, x, |a, b| math::min(a, b)),
     }
 }
 
 /// Accumulators, which are in double precision, folded with values.
 pub(super) fn accumulate(arch: Arch, op: Reduce, into: &mut [f64], x: &[f32]) {
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            for (into, &x) in into.iter_mut().zip(x) {
-                *into = fold_pair(op, *into, f64::from(x));
-            }
-        },
-    );
+    update(arch, into, x, |a, b| fold_pair(op, a, f64::from(b)));
+}
+
+/// `out[i] = f(out[i], x[i])`.
+#[inline(always)]
+fn update<A: Copy, B: Copy>(arch: Arch, out: &mut [B], x: &[A], f: impl Fn(B, A) -> B) {
+    arch.dispatch(|| {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = f(*out, x);
+        }
+    });
 }
 
 /// Two values folded in double precision.

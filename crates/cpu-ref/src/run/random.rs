@@ -1,6 +1,6 @@
 //! Random bits over lanes: Philox4x32-10 on several counters at once.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use wgrad_core::philox4x32;
 
 /// Blocks of four words made together, so that the rounds are vector code.
@@ -21,10 +21,7 @@ pub(super) fn words(arch: Arch, state: [u32; 4], stream: u32, first: u32, out: &
     while !out.is_empty() {
         if index.is_multiple_of(4) && out.len() >= 4 * BLOCKS {
             let (head, rest) = out.split_at_mut(4 * BLOCKS);
-            arch.dispatch(
-                #[inline(always)]
-                || blocks(state, stream, index / 4, head),
-            );
+            arch.dispatch(Blocks { state, stream, first: index / 4, out: head });
             out = rest;
             index = index.wrapping_add(4 * BLOCKS as u32);
         } else {
@@ -36,27 +33,40 @@ pub(super) fn words(arch: Arch, state: [u32; 4], stream: u32, first: u32, out: &
     }
 }
 
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the two halves of a 64-bit product; lanes are few")]
-fn blocks(state: [u32; 4], stream: u32, first: u32, out: &mut [u32]) {
-    let mut c0: [u32; BLOCKS] = std::array::from_fn(|i| first.wrapping_add(i as u32));
-    let (mut c1, mut c2, mut c3) = ([stream; BLOCKS], [state[2]; BLOCKS], [state[3]; BLOCKS]);
-    let mut key = [state[0], state[1]];
-    for round in 0..10 {
-        if round > 0 {
-            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+/// The blocks from number `first` on.
+struct Blocks<'a> {
+    state: [u32; 4],
+    stream: u32,
+    first: u32,
+    out: &'a mut [u32],
+}
+
+impl WithSimd for Blocks<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of a 64-bit product; lanes are few")]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { state, stream, first, out } = self;
+        let mut c0: [u32; BLOCKS] = std::array::from_fn(|i| first.wrapping_add(i as u32));
+        let (mut c1, mut c2, mut c3) = ([stream; BLOCKS], [state[2]; BLOCKS], [state[3]; BLOCKS]);
+        let mut key = [state[0], state[1]];
+        for round in 0..10 {
+            if round > 0 {
+                key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+            }
+            for i in 0..BLOCKS {
+                let p0 = u64::from(MULTIPLIERS[0]) * u64::from(c0[i]);
+                let p1 = u64::from(MULTIPLIERS[1]) * u64::from(c2[i]);
+                c0[i] = (p1 >> 32) as u32 ^ c1[i] ^ key[0];
+                c1[i] = p1 as u32;
+                c2[i] = (p0 >> 32) as u32 ^ c3[i] ^ key[1];
+                c3[i] = p0 as u32;
+            }
         }
-        for i in 0..BLOCKS {
-            let p0 = u64::from(MULTIPLIERS[0]) * u64::from(c0[i]);
-            let p1 = u64::from(MULTIPLIERS[1]) * u64::from(c2[i]);
-            c0[i] = (p1 >> 32) as u32 ^ c1[i] ^ key[0];
-            c1[i] = p1 as u32;
-            c2[i] = (p0 >> 32) as u32 ^ c3[i] ^ key[1];
-            c3[i] = p0 as u32;
+        for (i, four) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            *four = [c0[i], c1[i], c2[i], c3[i]];
         }
-    }
-    for (i, four) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-        *four = [c0[i], c1[i], c2[i], c3[i]];
     }
 }
 

@@ -4,16 +4,21 @@ use super::code::{Instr, Phase, Reg};
 
 /// Renumbers registers so that those of dead values are used again. Gives how many there are.
 ///
-/// An instruction never writes a register that it reads, since results are computed beside their operands.
-pub(super) fn assign_registers(phases: &mut [Phase], after: &mut [Instr]) -> usize {
+/// An instruction never writes a register that it reads, since results are computed beside their operands. Those of `setup`
+/// are never used again.
+pub(super) fn assign_registers(setup: &mut [Instr], phases: &mut [Phase], after: &mut [Instr]) -> usize {
+    let constants = setup.iter().map(|instr| instr.out).collect::<Vec<_>>();
     // Code in order, cut into stretches; those over elements are loops.
-    let mut stretches: Vec<(&mut [Instr], bool)> = Vec::new();
+    let mut stretches: Vec<(&mut [Instr], bool)> = vec![(setup, false)];
     for phase in phases {
         stretches.push((&mut phase.before, false));
         stretches.push((&mut phase.element, true));
     }
     stretches.push((after, false));
-    let last_uses = last_uses(&mut stretches);
+    let mut last_uses = last_uses(&mut stretches);
+    for constant in constants {
+        last_uses[constant] = usize::MAX;
+    }
 
     let mut free: Vec<Reg> = Vec::new();
     let mut count = 0;

@@ -127,6 +127,9 @@ pub(super) fn run(code: &Code, memory: Shared<'_>, pool: &Pool) {
     let tiles = code.tiles();
     let piece = |from: usize, to: usize| {
         pool.with(|arch, scratch| {
+            for instr in &code.setup {
+                execute(instr, Frame::NOTHING, memory, arch, scratch);
+            }
             for tile in from..to {
                 run_tile(code, memory, arch, scratch, tile);
             }
@@ -155,6 +158,9 @@ struct Frame {
 }
 
 impl Frame {
+    /// For what does not depend on where a tile is.
+    const NOTHING: Self = Self { across: false, row: 0, rows: 0, column: 0, columns: 0, first_row: 0, inner: 0 };
+
     const fn span(&self, level: Level) -> Span {
         match level {
             Level::Tile => Span { line: 0, lines: 1, lane: 0, lanes: 1 },

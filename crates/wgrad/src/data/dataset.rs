@@ -72,7 +72,7 @@ impl Dataset {
     /// # Errors
     /// If the lengths do not fit.
     pub fn values(features: Vec<f32>, width: usize, values: Vec<f32>, target_width: usize) -> Result<Self, DataError> {
-        if target_width == 0 || values.len() % target_width != 0 {
+        if target_width == 0 || !values.len().is_multiple_of(target_width) {
             return Err(DataError::Misfit(format!("{} targets are not rows of {target_width}", values.len())));
         }
         Self::new(values.len() / target_width, width, features, Targets::Values { values, width: target_width })

@@ -155,7 +155,7 @@ impl Trainer {
     /// If the features are no rows of the model's width, or the device fails.
     pub fn predict(&mut self, features: &[f32]) -> Result<Vec<f32>, Error> {
         let width = self.program.width;
-        if width == 0 || features.len() % width != 0 {
+        if width == 0 || !features.len().is_multiple_of(width) {
             let reason = format!("{} features are no rows of the model's {width}", features.len());
             return Err(DataError::Misfit(reason).into());
         }

@@ -39,7 +39,7 @@ pub(super) fn run(kernel: &Kernel, buffers: &mut [Vec<u32>]) {
     }
 }
 
-fn unflatten(mut number: usize, sizes: &[usize]) -> Vec<usize> {
+pub(super) fn unflatten(mut number: usize, sizes: &[usize]) -> Vec<usize> {
     let mut point = vec![0; sizes.len()];
     for (axis, &size) in sizes.iter().enumerate().rev() {
         point[axis] = number % size;

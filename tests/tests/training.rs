@@ -1,0 +1,269 @@
+//! Whole training: the same losses on every engine, few dispatches, one submission a step, no allocation after the first, memory
+//! as reported, and the same bits every time.
+
+use wgrad::data::{Batch, Batches, Dataset, Order};
+use wgrad::loss::Loss;
+use wgrad::nn::{Activation, Mlp};
+use wgrad::optim::{Adam, Momentum, Optimizer, RmsProp, Sgd};
+use wgrad::train::{TrainOptions, TrainProgram};
+use wgrad_core::plan::{BufferClass, Counters, Session, Source};
+use wgrad_core::{EntryId, HostSlice, HostVec, VarId, lower};
+use wgrad_cpu_ref::{Oracle, OracleFeed};
+use wgrad_tests::engine::{self, Engine, Gpu, engines};
+use wgrad_tests::sample::Random;
+
+/// How far losses of an epoch may part on different engines, relatively.
+const LOSS_TOLERANCE: f64 = 1e-4;
+
+fn all_engines() -> Vec<Engine> {
+    let (engines, notes) = engines(Gpu::Auto).unwrap();
+    for note in notes {
+        println!("{note}");
+    }
+    engines
+}
+
+fn optimizers() -> [Optimizer; 4] {
+    [
+        Sgd { learning_rate: 0.1, ..Sgd::default() }.into(),
+        Momentum { learning_rate: 0.05, ..Momentum::default() }.into(),
+        RmsProp { learning_rate: 1e-3, ..RmsProp::default() }.into(),
+        Adam::default().into(),
+    ]
+}
+
+/// Rows in clusters, one for each class, so that there is something to learn.
+#[expect(clippy::cast_possible_truncation, reason = "features are f32")]
+fn clusters(rows: usize, width: usize, classes: u32) -> Dataset {
+    let mut random = Random::new(11);
+    let mut features = Vec::new();
+    let mut labels = Vec::new();
+    for _ in 0..rows {
+        let label = random.below(classes);
+        for feature in 0..width {
+            let centre = f64::from(u8::from(feature % classes as usize == label as usize));
+            features.push((centre + random.range(-0.6, 0.6)) as f32);
+        }
+        labels.push(label);
+    }
+    Dataset::classes(features, width, labels, classes).unwrap()
+}
+
+/// Rows of numbers with a smooth function of them.
+#[expect(clippy::cast_possible_truncation, reason = "features are f32")]
+fn curve(rows: usize, width: usize) -> Dataset {
+    let mut random = Random::new(12);
+    let mut features = Vec::new();
+    let mut values = Vec::new();
+    for _ in 0..rows {
+        let row: Vec<f64> = (0..width).map(|_| random.range(-1.0, 1.0)).collect();
+        values.push((row.iter().sum::<f64>()).sin() as f32);
+        features.extend(row.iter().map(|&v| v as f32));
+    }
+    Dataset::values(features, width, values, 1).unwrap()
+}
+
+fn options(loss: Loss, optimizer: Optimizer, batch_rows: usize) -> TrainOptions {
+    TrainOptions { batch_rows, eval_rows: 50, seed: 4, ..TrainOptions::new(loss, optimizer) }
+}
+
+/// A training program with the batches of its first epoch.
+struct Job {
+    program: TrainProgram,
+    optimizer: Optimizer,
+    batches: Vec<(EntryId, Batch)>,
+}
+
+fn job(model: &Mlp, dataset: &Dataset, options: &TrainOptions) -> Job {
+    let program = TrainProgram::new(model, dataset, options).unwrap();
+    let order = Order::Shuffled { seed: options.seed, epoch: 0 };
+    let batches = Batches::new(dataset, options.batch_rows, order)
+        .map(|batch| (program.train.iter().find(|(_, rows)| *rows == batch.rows).unwrap().0, batch))
+        .collect();
+    Job { program, optimizer: options.optimizer, batches }
+}
+
+impl Job {
+    fn prepare(&self, engine: &Engine) -> Box<dyn Session> {
+        engine::prepare(engine.backend.as_ref(), &self.program.program).unwrap()
+    }
+
+    fn step(&self, session: &mut dyn Session, step: u64) {
+        let index = usize::try_from(step - 1).unwrap() % self.batches.len();
+        let (entry, batch) = &self.batches[index];
+        let scalars = self.optimizer.scalars_f32(step);
+        let feeds = [HostSlice::F32(&scalars), HostSlice::F32(&batch.features), batch.targets.as_slice()];
+        session.run(*entry, &feeds).unwrap();
+    }
+
+    fn losses(&self, session: &mut dyn Session) -> Vec<f64> {
+        let mut losses = Vec::new();
+        for step in 1..=self.batches.len() as u64 {
+            self.step(session, step);
+            let entry = self.batches[losses.len()].0;
+            losses.push(f64::from(session.read(Source::Fetch(entry, 0)).unwrap().into_f32().unwrap()[0]));
+        }
+        losses
+    }
+
+    fn oracle_losses(&self) -> Vec<f64> {
+        let mut oracle = Oracle::new(&self.program.program).unwrap();
+        let mut losses = Vec::new();
+        for (step, (entry, batch)) in (1..).zip(&self.batches) {
+            let scalars = self.optimizer.scalars(step);
+            let targets = match batch.targets.as_slice() {
+                HostSlice::F32(v) => OracleFeed::F32(v),
+                HostSlice::U32(v) => OracleFeed::U32(v),
+            };
+            oracle.run(*entry, &[OracleFeed::F64(&scalars), OracleFeed::F32(&batch.features), targets]).unwrap();
+            losses.push(oracle.fetch(*entry, 0)[0]);
+        }
+        losses
+    }
+}
+
+fn agree(job: &Job, what: &str) {
+    let wanted = job.oracle_losses();
+    assert!(wanted.iter().all(|loss| loss.is_finite()), "{what}: {wanted:?}");
+    let mut all = vec![("oracle", wanted)];
+    for engine in all_engines() {
+        all.push((engine.name, job.losses(job.prepare(&engine).as_mut())));
+    }
+    for (i, (name, losses)) in all.iter().enumerate() {
+        for (other, others) in &all[..i] {
+            assert_eq!(losses.len(), others.len());
+            for (step, (a, b)) in losses.iter().zip(others).enumerate() {
+                let difference = (a - b).abs() / b.abs();
+                assert!(difference <= LOSS_TOLERANCE, "{what}, step {step}: {a} on {name}, {b} on {other}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_epoch_has_the_same_losses_everywhere() {
+    for optimizer in optimizers() {
+        // 5 batches, the last one shorter.
+        let dataset = clusters(300, 64, 10);
+        let model = Mlp::new(&[64, 128, 64, 10], Activation::Relu);
+        let job = job(&model, &dataset, &options(Loss::CrossEntropy, optimizer, 64));
+        assert_eq!(job.batches.last().unwrap().1.rows, 44);
+        agree(&job, optimizer.name());
+    }
+}
+
+#[test]
+fn an_epoch_of_regression_has_the_same_losses_everywhere() {
+    for (optimizer, activation) in optimizers().into_iter().zip([
+        Activation::Tanh,
+        Activation::Gelu,
+        Activation::Silu,
+        Activation::Sigmoid,
+    ]) {
+        let job = job(&Mlp::new(&[3, 17, 5, 1], activation), &curve(61, 3), &options(Loss::Mse, optimizer, 16));
+        agree(&job, optimizer.name());
+    }
+}
+
+/// For n linear layers at most 3n + 1 dispatches, and one submission, whatever the optimizer: counted by the backend.
+#[test]
+fn steps_take_few_dispatches_and_one_submission() {
+    let dataset = clusters(40, 12, 4);
+    for engine in all_engines() {
+        for sizes in [&[12, 9, 4][..], &[12, 9, 8, 4], &[12, 9, 8, 7, 6, 4]] {
+            for optimizer in optimizers() {
+                for activation in [Activation::Relu, Activation::Tanh, Activation::Gelu] {
+                    let job =
+                        job(&Mlp::new(sizes, activation), &dataset, &options(Loss::CrossEntropy, optimizer, 20));
+                    let mut session = job.prepare(&engine);
+                    job.step(session.as_mut(), 1);
+                    let before = session.counters();
+                    job.step(session.as_mut(), 2);
+                    let after = session.counters();
+                    let layers = sizes.len() as u64 - 1;
+                    let what = format!("{}, {}, {activation:?}, {layers} layers", engine.name, optimizer.name());
+                    let dispatches = after.dispatches - before.dispatches;
+                    assert!(dispatches >= 1, "{what}: no dispatch is counted");
+                    assert!(dispatches <= 3 * layers + 1, "{what}: {dispatches} dispatches\n{}", session.plan());
+                    assert_eq!(after.submissions - before.submissions, 1, "{what}: submissions");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_thousand_steps_allocate_nothing_after_the_first() {
+    let dataset = clusters(50, 6, 3);
+    let adam = Adam::default().into();
+    let job = job(&Mlp::new(&[6, 8, 3], Activation::Relu), &dataset, &options(Loss::CrossEntropy, adam, 20));
+    for engine in all_engines() {
+        let mut session = job.prepare(&engine);
+        job.step(session.as_mut(), 1);
+        let Counters { dispatches: _, submissions, allocations, allocated_bytes } = session.counters();
+        for step in 2..=1000 {
+            job.step(session.as_mut(), step);
+        }
+        let after = session.counters();
+        assert_eq!(after.allocations, allocations, "{}: buffers", engine.name);
+        assert_eq!(after.allocated_bytes, allocated_bytes, "{}: bytes", engine.name);
+        assert_eq!(after.submissions, submissions + 999, "{}: submissions", engine.name);
+        let loss = session.read(Source::Fetch(job.batches[0].0, 0)).unwrap().into_f32().unwrap()[0];
+        assert!(loss.is_finite() && loss < 0.7, "{}: after 1,000 steps the loss is {loss}", engine.name);
+    }
+}
+
+/// The report, made before anything is allocated, equals what the backend allocated, to the byte, before and after work.
+#[test]
+fn the_memory_report_is_exact() {
+    let dataset = clusters(45, 7, 3);
+    for optimizer in optimizers() {
+        let job = job(&Mlp::new(&[7, 33, 3], Activation::Tanh), &dataset, &options(Loss::CrossEntropy, optimizer, 10));
+        for engine in all_engines() {
+            let plan = lower(&job.program.program, engine.backend.target()).unwrap();
+            let report = plan.memory();
+            let bytes = report.total_bytes() as u64;
+            let buffers: usize = report.rows.iter().map(|row| row.buffers).sum();
+            assert!(report.rows.iter().any(|row| row.class == BufferClass::Parameters), "{report}");
+            let mut session = engine.backend.prepare(plan, wgrad_core::plan::PrepareOptions::default()).unwrap();
+            let check = |session: &dyn Session, when: &str| {
+                let counters = session.counters();
+                assert_eq!(counters.allocated_bytes, bytes, "{} {when}:\n{report}", engine.name);
+                assert_eq!(counters.allocations, buffers as u64, "{} {when}:\n{report}", engine.name);
+            };
+            check(session.as_ref(), "when prepared");
+            job.step(session.as_mut(), 1);
+            session.read(Source::Variable(VarId::from_index(0))).unwrap();
+            check(session.as_ref(), "after a step");
+        }
+    }
+}
+
+/// Every variable after an epoch, as bits.
+fn bits(job: &Job, engine: &Engine) -> Vec<Vec<u32>> {
+    let mut session = job.prepare(engine);
+    for step in 1..=3 * job.batches.len() as u64 {
+        job.step(session.as_mut(), step);
+    }
+    let variables = session.plan().variables.len();
+    (0..variables)
+        .map(|i| match session.read(Source::Variable(VarId::from_index(i))).unwrap() {
+            HostVec::F32(v) => v.into_iter().map(f32::to_bits).collect(),
+            HostVec::U32(v) => v,
+        })
+        .collect()
+}
+
+#[test]
+fn the_same_run_twice_gives_the_same_bits() {
+    let dataset = clusters(130, 30, 5);
+    for optimizer in optimizers() {
+        let model = Mlp::new(&[30, 65, 33, 5], Activation::Gelu);
+        let job = job(&model, &dataset, &options(Loss::CrossEntropy, optimizer, 33));
+        for engine in all_engines() {
+            let first = bits(&job, &engine);
+            assert!(first.iter().flatten().any(|&word| word != 0), "{}: nothing was trained", engine.name);
+            assert_eq!(first, bits(&job, &engine), "{} {}", engine.name, optimizer.name());
+        }
+    }
+}
