@@ -136,7 +136,7 @@ fn pow_f32(a: f32, b: f32) -> f32 {
     let odd = integral & (n < f32(16777216.0)) & ((u32(min(n, f32(16777216.0))) & u32(1u)) == u32(1u));
     let negative = a < f32(0.0);
     let signed = bitcast<u32>(select(magnitude, -magnitude, negative & odd));
-    let real = keep_nan_f32(bitcast<f32>(select(signed, u32(0x7fc00000u), negative & !integral & (m < f32(3.4028235e38)))), b);
+    let real = keep_nan_f32(bitcast<f32>(select(signed, u32(0x7fc00000u), negative & !integral & (m < f32(3.4028234e38)))), b);
     return select(real, f32(1.0), (b == f32(0.0)) | (a == f32(1.0)));
 }
 

@@ -86,9 +86,7 @@ pub fn run_session(session: &mut dyn Session, entry: EntryId, feeds: &[Data]) ->
     let slices: Vec<_> = feeds.iter().map(HostVec::as_slice).collect();
     session.run(entry, &slices).map_err(|e| e.to_string())?;
     let fetches = session.plan().entries[entry.index()].fetches.len();
-    (0..fetches)
-        .map(|i| session.read(Source::Fetch(entry, i)).map(widen).map_err(|e| e.to_string()))
-        .collect()
+    (0..fetches).map(|i| session.read(Source::Fetch(entry, i)).map(widen).map_err(|e| e.to_string())).collect()
 }
 
 /// The fetches of a program's first entry, computed by a backend.
@@ -130,12 +128,11 @@ pub enum Gpu {
 /// If a GPU is demanded, by the argument or by `WGRAD_REQUIRE_GPU=1`, and there is none, or if it cannot be opened.
 pub fn engines(gpu: Gpu) -> Result<(Vec<Engine>, Vec<String>), String> {
     let mut engines = vec![Engine { name: "cpu", backend: Box::new(CpuBackend::new()) }];
+    if gpu == Gpu::Off {
+        return Ok((engines, vec!["SKIPPED: no GPU was wanted".to_owned()]));
+    }
     let demanded = gpu == Gpu::Required || std::env::var_os(REQUIRE_GPU).is_some_and(|v| v == "1");
-    let wanted = match gpu {
-        Gpu::Off => Err("not wanted".to_owned()),
-        Gpu::Auto | Gpu::Required => selector(),
-    };
-    let opened = wanted.and_then(|selector| {
+    let opened = selector().and_then(|selector| {
         let open = |options| match GpuBackend::open_with(&selector, options) {
             Ok(backend) => Ok(backend),
             Err(error @ BackendError::NoDevice { .. }) => Err(error.to_string()),
@@ -159,8 +156,7 @@ pub const REQUIRE_GPU: &str = "WGRAD_REQUIRE_GPU";
 
 const BROKEN: &str = "it cannot be opened: ";
 
-const PLAIN: GpuOptions =
-    GpuOptions { checked: true, no_subgroups: true, webgpu_limits: true, hardware_shapes: true };
+const PLAIN: GpuOptions = GpuOptions { checked: true, no_subgroups: true, webgpu_limits: true, hardware_shapes: true };
 
 /// The adapter that the environment asks for, a software driver being as good as any.
 fn selector() -> Result<Selector, String> {

@@ -53,18 +53,32 @@ fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
 
 /// A tensor derived from others by one random operation.
 #[expect(clippy::too_many_lines, reason = "one row per operation")]
-fn grow<'g>(b: &'g Builder, random: &mut Random, pool: &[Tensor<'g>], index: Tensor<'g>, state: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
+fn grow<'g>(
+    b: &'g Builder,
+    random: &mut Random,
+    pool: &[Tensor<'g>],
+    index: Tensor<'g>,
+    state: Tensor<'g>,
+) -> Result<Tensor<'g>, GraphError> {
     let x = pick(random, pool);
     let shape = x.shape();
     let rank = shape.rank();
     let last = rank.saturating_sub(1);
     Ok(match random.below(22) {
-        0 => x.unary(pick(random, &[Unary::Neg, Unary::Abs, Unary::Tanh, Unary::Sigmoid, Unary::Relu, Unary::Sin, Unary::Cos]))?,
+        0 => x.unary(pick(
+            random,
+            &[Unary::Neg, Unary::Abs, Unary::Tanh, Unary::Sigmoid, Unary::Relu, Unary::Sin, Unary::Cos],
+        ))?,
         1 => x.tanh()?.exp()?,
         2 => (x.square()? + 0.5)?.sqrt()?,
         3 => (x.abs()? + 0.75)?.log()?,
         4 | 5 => {
-            let y = pool.iter().copied().filter(|y| y.shape().broadcast_with(&shape).is_some()).nth(random.below(3)).unwrap_or(x);
+            let y = pool
+                .iter()
+                .copied()
+                .filter(|y| y.shape().broadcast_with(&shape).is_some())
+                .nth(random.below(3))
+                .unwrap_or(x);
             match random.below(6) {
                 0 => (x + y)?,
                 1 => (x - y)?,
@@ -129,9 +143,10 @@ fn grow<'g>(b: &'g Builder, random: &mut Random, pool: &[Tensor<'g>], index: Ten
         }
         16 if rank > 0 && shape.len() < 300 => {
             let axis = random.below(rank);
-            let y = pool.iter().copied().find(|y| {
-                y.shape().rank() == rank && y.shape().with_axis(axis, 0) == shape.with_axis(axis, 0)
-            });
+            let y = pool
+                .iter()
+                .copied()
+                .find(|y| y.shape().rank() == rank && y.shape().with_axis(axis, 0) == shape.with_axis(axis, 0));
             b.concat(&[x, y.unwrap_or(x), x], axis)?
         }
         17 if rank < 4 && shape.len() < 300 => {
@@ -230,10 +245,19 @@ fn check(case: &Case, backend: &dyn Backend) -> Result<(), String> {
     let mut session = backend.prepare(plan, options).map_err(|e| e.to_string())?;
     let state = [1, 2, 3, 4];
     for step in 0..STEPS {
-        let oracle_feeds =
-            [OracleFeed::F32(&case.floats), OracleFeed::U32(&case.indices), OracleFeed::U32(&state), OracleFeed::F32(&[0.125])];
+        let oracle_feeds = [
+            OracleFeed::F32(&case.floats),
+            OracleFeed::U32(&case.indices),
+            OracleFeed::U32(&state),
+            OracleFeed::F32(&[0.125]),
+        ];
         oracle.run(entry, &oracle_feeds).map_err(|e| e.to_string())?;
-        let feeds = [HostSlice::F32(&case.floats), HostSlice::U32(&case.indices), HostSlice::U32(&state), HostSlice::F32(&[0.125])];
+        let feeds = [
+            HostSlice::F32(&case.floats),
+            HostSlice::U32(&case.indices),
+            HostSlice::U32(&state),
+            HostSlice::F32(&[0.125]),
+        ];
         session.run(entry, &feeds).map_err(|e| e.to_string())?;
         let variables = case.program.graph.variables().iter().enumerate();
         let fetches = case.program.entries[0].fetches.iter().enumerate();

@@ -95,7 +95,8 @@ impl Random {
 
     /// A generator seeded by a text, so that a case draws the same data wherever it stands in the corpus.
     pub fn of(text: &str, seed: u64) -> Self {
-        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+        let hash =
+            text.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
         Self(hash ^ seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 

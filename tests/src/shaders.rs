@@ -81,9 +81,9 @@ fn programs() -> Result<Vec<(String, Program)>, String> {
         (&[1024, 1024, 1024], Activation::Gelu),
         (&[64, 256, 256, 10], Activation::Tanh),
     ] {
-        let classes = u32::try_from(sizes[sizes.len() - 1]).map_err(|e| e.to_string())?;
-        let features = vec![0.0; sizes[0] * 3];
-        let dataset = wgrad::data::Dataset::classes(features, sizes[0], vec![0; 3], classes);
+        let classes = sizes.last().and_then(|&n| u32::try_from(n).ok()).unwrap_or(1);
+        let features = vec![0.0; sizes[0] * 300];
+        let dataset = wgrad::data::Dataset::classes(features, sizes[0], vec![0; 300], classes);
         let dataset = dataset.map_err(|e| e.to_string())?;
         let options = TrainOptions { batch_rows: 128, ..TrainOptions::new(Loss::CrossEntropy, Adam::default()) };
         let program = TrainProgram::new(&Mlp::new(sizes, activation), &dataset, &options);

@@ -89,10 +89,7 @@ fn names_are_given_once() {
     b.feed("x", TensorType::f32([1])).unwrap();
     refused(b.feed("x", TensorType::f32([2])), &["feed", "'x'"]);
     parameter(&b, "w", &[2]);
-    refused(
-        b.variable("w", TensorType::f32([2]), Init::Fill(Scalar::F32(0.0)), Role::Parameter),
-        &["variable", "'w'"],
-    );
+    refused(b.variable("w", TensorType::f32([2]), Init::Fill(Scalar::F32(0.0)), Role::Parameter), &["variable", "'w'"]);
     refused(
         b.variable("v", TensorType::f32([2]), Init::F32([1.0f32].into()), Role::Parameter),
         &["'v'", "f32[2]", "1", "2"],
@@ -246,8 +243,7 @@ fn the_verifier_collects_everything() {
 
 #[test]
 fn missing_adapters_are_named_with_what_exists() {
-    let selector =
-        DeviceSelector { backend: BackendChoice::Gpu, adapter: Some("no such adapter".to_owned()) };
+    let selector = DeviceSelector { backend: BackendChoice::Gpu, adapter: Some("no such adapter".to_owned()) };
     match Device::open(&selector) {
         Err(error @ BackendError::NoDevice { .. }) => {
             says(&error.to_string(), &["no device matches", "gpu", "no such adapter", "found: ", "cpu"]);
@@ -295,10 +291,7 @@ fn trainers_name_what_does_not_fit() {
     says(&wrong_output.unwrap_err().to_string(), &["output", ",5]", ",4]", "4 classes"]);
     let wrong_input = Trainer::new(&device, &Mlp::new(&[7, 4], Activation::Relu), &dataset(), options.clone());
     says(&wrong_input.unwrap_err().to_string(), &["7", "3"]);
-    let rate = TrainOptions {
-        optimizer: Sgd { learning_rate: -1.0, ..Sgd::default() }.into(),
-        ..options.clone()
-    };
+    let rate = TrainOptions { optimizer: Sgd { learning_rate: -1.0, ..Sgd::default() }.into(), ..options.clone() };
     let wrong_rate = Trainer::new(&device, &Mlp::new(&[3, 4], Activation::Relu), &dataset(), rate);
     says(&wrong_rate.unwrap_err().to_string(), &["sgd", "learning_rate", "-1"]);
 

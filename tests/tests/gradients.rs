@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wgrad_core::{
-    Binary, Builder, DType, Entry, Fetch, GraphError, Program, Reduce, Tensor, TensorType, Unary,
-};
+use wgrad_core::{Binary, Builder, DType, Entry, Fetch, GraphError, Program, Reduce, Tensor, TensorType, Unary};
 use wgrad_tests::corpus::{Case, all, feed};
 use wgrad_tests::engine::{Data, run_oracle};
 use wgrad_tests::sample::{Domain, Input, Random};
@@ -41,7 +39,8 @@ fn program(case: &Case, order: usize) -> Result<Program, GraphError> {
             slope = slope.add(gradient.mul(direction)?.sum_all()?)?;
         }
         loss = slope;
-        gradients = floats.iter().map(|x| or_zero(&builder, builder.grad(slope, &[*x]), *x)).collect::<Result<_, _>>()?;
+        gradients =
+            floats.iter().map(|x| or_zero(&builder, builder.grad(slope, &[*x]), *x)).collect::<Result<_, _>>()?;
     }
     entry.fetches.push(Fetch { name: "loss".to_owned(), node: loss.id() });
     for (i, gradient) in gradients.iter().enumerate() {
@@ -98,8 +97,7 @@ fn check(case: &Case, order: usize) -> Result<(), String> {
     }
     let at = |by: f64| run_oracle(&program, &moved(&data, &along, by));
     let here = at(0.0)?;
-    let terms: Vec<f64> =
-        here[1..].iter().zip(&along).flat_map(|(g, v)| g.iter().zip(v).map(|(g, v)| g * v)).collect();
+    let terms: Vec<f64> = here[1..].iter().zip(&along).flat_map(|(g, v)| g.iter().zip(v).map(|(g, v)| g * v)).collect();
     let derivative: f64 = terms.iter().sum();
     let loss = |by: f64| at(by).map(|results| results[0][0]);
     let near = loss(STEP)? - loss(-STEP)?;

@@ -69,8 +69,22 @@ fn every_operation_has_a_case() {
 fn every_composite_has_a_case() {
     let ops: BTreeSet<String> = all().into_iter().map(|case| case.op).collect();
     for composite in [
-        "square", "mean", "var", "softmax", "log_softmax", "logsumexp", "gelu", "gelu_tanh", "silu", "softplus",
-        "leaky_relu", "elu", "pick_per_row", "cross_entropy", "mse", "linear",
+        "square",
+        "mean",
+        "var",
+        "softmax",
+        "log_softmax",
+        "logsumexp",
+        "gelu",
+        "gelu_tanh",
+        "silu",
+        "softplus",
+        "leaky_relu",
+        "elu",
+        "pick_per_row",
+        "cross_entropy",
+        "mse",
+        "linear",
     ] {
         assert!(ops.contains(composite), "'{composite}' has no case");
     }

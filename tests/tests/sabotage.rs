@@ -1,9 +1,7 @@
 //! Tests of the tests: a backend that is wrong on purpose must make the parity harness fail, each time for every operation that
 //! the mistake touches; and the same backend left alone must not.
 
-use wgrad_core::plan::{
-    Backend, BackendError, Counters, Inst, Kind, Plan, PrepareOptions, Session, Source, Target,
-};
+use wgrad_core::plan::{Backend, BackendError, Counters, Inst, Kind, Plan, PrepareOptions, Session, Source, Target};
 use wgrad_core::{Binary, EntryId, HostSlice, HostVec, VarId};
 use wgrad_cpu_ref::CpuBackend;
 use wgrad_tests::corpus::{self, Case};
@@ -45,11 +43,8 @@ impl Backend for Sabotaged {
         match self.mistake {
             Mistake::SwappedOperand => swap_operands(&mut plan),
             Mistake::UnwrittenTail => drop_tails(&mut plan),
-            Mistake::Nothing
-            | Mistake::NanOutput
-            | Mistake::StaleOutput
-            | Mistake::SlightlyOff
-            | Mistake::TooShort => {}
+            Mistake::Nothing | Mistake::NanOutput | Mistake::StaleOutput | Mistake::SlightlyOff | Mistake::TooShort => {
+            }
         }
         let inner = self.inner.prepare(plan, options)?;
         Ok(Box::new(SabotagedSession { inner, mistake: self.mistake, runs: 0 }))
@@ -131,8 +126,7 @@ impl Session for SabotagedSession {
 }
 
 fn run(mistake: Mistake, wanted: impl Fn(&Case) -> bool) -> Report {
-    let engines =
-        vec![Engine { name: "cpu", backend: Box::new(Sabotaged { inner: CpuBackend::new(), mistake }) }];
+    let engines = vec![Engine { name: "cpu", backend: Box::new(Sabotaged { inner: CpuBackend::new(), mistake }) }];
     let cases: Vec<Case> = corpus::all().into_iter().filter(|case| !case.large && wanted(case)).collect();
     assert!(!cases.is_empty(), "no case is sabotaged");
     run_on(&engines, &cases)

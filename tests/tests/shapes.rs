@@ -3,9 +3,7 @@
 
 use wgrad::nn::{Activation, Mlp, Model, Params};
 use wgrad_core::plan::{Limits, PlanError, PrepareOptions, Session, Source, Target};
-use wgrad_core::{
-    Builder, Entry, EntryId, Fetch, HostSlice, HostVec, Op, Program, Tensor, TensorType, lower,
-};
+use wgrad_core::{Builder, Entry, EntryId, Fetch, HostSlice, HostVec, Op, Program, Tensor, TensorType, lower};
 use wgrad_tests::corpus::feed;
 use wgrad_tests::engine::{Engine, Gpu, engines};
 
@@ -33,8 +31,7 @@ fn program(ty: TensorType, build: impl for<'g> FnOnce(Tensor<'g>) -> Vec<Tensor<
 
 fn run(engine: &Engine, program: &Program, x: &[f32]) -> Vec<Vec<f32>> {
     let plan = lower(program, engine.backend.target()).unwrap();
-    let mut session =
-        engine.backend.prepare(plan, PrepareOptions { progress: None, poison: true }).unwrap();
+    let mut session = engine.backend.prepare(plan, PrepareOptions { progress: None, poison: true }).unwrap();
     session.run(EntryId::from_index(0), &[HostSlice::F32(x)]).unwrap();
     (0..program.entries[0].fetches.len()).map(|i| fetch(session.as_mut(), i)).collect()
 }
@@ -83,9 +80,8 @@ fn sums_of_millions() {
 #[test]
 fn rows_beyond_the_dispatch_limit() {
     let (rows, columns) = (1_200_007, 3);
-    let program = program(TensorType::f32([rows, columns]), |x| {
-        vec![x.sum(&[1], false).unwrap(), x.max(&[0], false).unwrap()]
-    });
+    let program =
+        program(TensorType::f32([rows, columns]), |x| vec![x.sum(&[1], false).unwrap(), x.max(&[0], false).unwrap()]);
     let x: Vec<f32> = (0..rows * columns).map(element).collect();
     for engine in all_engines() {
         let out = run(&engine, &program, &x);

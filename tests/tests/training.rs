@@ -154,12 +154,9 @@ fn an_epoch_has_the_same_losses_everywhere() {
 
 #[test]
 fn an_epoch_of_regression_has_the_same_losses_everywhere() {
-    for (optimizer, activation) in optimizers().into_iter().zip([
-        Activation::Tanh,
-        Activation::Gelu,
-        Activation::Silu,
-        Activation::Sigmoid,
-    ]) {
+    for (optimizer, activation) in
+        optimizers().into_iter().zip([Activation::Tanh, Activation::Gelu, Activation::Silu, Activation::Sigmoid])
+    {
         let job = job(&Mlp::new(&[3, 17, 5, 1], activation), &curve(61, 3), &options(Loss::Mse, optimizer, 16));
         agree(&job, optimizer.name());
     }
@@ -173,8 +170,7 @@ fn steps_take_few_dispatches_and_one_submission() {
         for sizes in [&[12, 9, 4][..], &[12, 9, 8, 4], &[12, 9, 8, 7, 6, 4]] {
             for optimizer in optimizers() {
                 for activation in [Activation::Relu, Activation::Tanh, Activation::Gelu] {
-                    let job =
-                        job(&Mlp::new(sizes, activation), &dataset, &options(Loss::CrossEntropy, optimizer, 20));
+                    let job = job(&Mlp::new(sizes, activation), &dataset, &options(Loss::CrossEntropy, optimizer, 20));
                     let mut session = job.prepare(&engine);
                     job.step(session.as_mut(), 1);
                     let before = session.counters();

@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Leave a stage out, e.g. one that has just been run by itself
     #[arg(long, value_name = "STAGE")]
     without: Vec<Stage>,
+    /// Run this stage and no other that is not named too
+    #[arg(long, value_name = "STAGE", conflicts_with = "without")]
+    only: Vec<Stage>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
     let mut rows: Vec<(Stage, &str, Duration)> = vec![];
     for &stage in Stage::value_variants() {
-        if args.without.contains(&stage) {
+        if args.without.contains(&stage) || !(args.only.is_empty() || args.only.contains(&stage)) {
             continue;
         }
         println!("\n== {} ==", name(stage));

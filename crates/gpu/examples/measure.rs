@@ -72,4 +72,44 @@ fn main() {
         let p = Program { graph: b.into_graph(), entries: vec![Entry { name: "e".into(), feeds: vec![], fetches: fetch, updates: vec![] }] };
         time(&name, (r * c) as f64, &backend, &p, &[]);
     }
+
+    if on("w2") {
+        let sizes = [784usize, 512, 512, 10];
+        let batch = 128;
+        let b = Builder::new();
+        let x = b.feed("x", TensorType::f32([batch, 784])).unwrap();
+        let y = b.feed("y", TensorType::u32([batch])).unwrap();
+        let c = b.feed("c", TensorType::f32([2])).unwrap();
+        let s = |i: usize| c.slice(&[SliceRange { start: i, stop: i + 1, step: 1 }]).unwrap();
+        let mut params = vec![];
+        let mut h = x;
+        for l in 0..3 {
+            let init = Init::Uniform { low: -0.05, high: 0.05, seed: 1, stream: l as u32 };
+            let w = b.variable(&format!("w{l}"), TensorType::f32([sizes[l], sizes[l + 1]]), init, Role::Parameter).unwrap();
+            let bias = b.variable(&format!("b{l}"), TensorType::f32([sizes[l + 1]]), Init::Fill(Scalar::F32(0.0)), Role::Parameter).unwrap();
+            params.push(w); params.push(bias);
+            h = h.matmul(w).unwrap().add(bias).unwrap();
+            if l < 2 { h = h.relu().unwrap(); }
+        }
+        let loss = h.log_softmax(1).unwrap().pick_per_row(y).unwrap().neg().unwrap().mean_all().unwrap();
+        let g = b.grad(loss, &params).unwrap();
+        let mut updates = vec![];
+        for (i, (p, g)) in params.iter().zip(g).enumerate() {
+            let st = |slot: &str| b.variable(&format!("{slot}{i}"), p.ty(), Init::Fill(Scalar::F32(0.0)), Role::State { slot: slot.into(), of: VarId::from_index(i) }).unwrap();
+            let _ = st;
+            let vid = |t: Tensor<'_>| b.with(|g| match g[t.id()].op { Op::Variable(v) => v, _ => panic!() });
+            let of = vid(*p);
+            let st = |slot: &str| b.variable(&format!("{slot}_{i}"), p.ty(), Init::Fill(Scalar::F32(0.0)), Role::State { slot: slot.into(), of }).unwrap();
+            let (m, v) = (st("m"), st("v"));
+            let m2 = m.mul(0.9).unwrap().add(g.mul(0.1).unwrap()).unwrap();
+            let v2 = v.mul(0.999).unwrap().add(g.mul(g).unwrap().mul(0.001).unwrap()).unwrap();
+            let p2 = p.sub(m2.mul(s(0)).unwrap().div(v2.sqrt().unwrap().mul(s(1)).unwrap().add(1e-8).unwrap()).unwrap()).unwrap();
+            for (a, n) in [(*p, p2), (m, m2), (v, v2)] { updates.push(Update { variable: vid(a), node: n.id() }); }
+        }
+        let fetch = vec![Fetch { name: "loss".into(), node: loss.id() }];
+        let pr = Program { graph: b.into_graph(), entries: vec![Entry { name: "e".into(), feeds: (0..3).map(FeedId::from_index).collect(), fetches: fetch, updates }] };
+        let xs: Vec<f32> = (0..batch * 784).map(|i| ((i * 7919 % 1000) as f32) / 1000.0).collect();
+        let ys: Vec<u32> = (0..batch as u32).map(|i| i % 10).collect();
+        time("w2 step (flop/s)", 2.0 * 128.0 * (784.0 * 512.0 * 2.0 + 512.0 * 512.0 * 3.0 + 5120.0 * 3.0), &backend, &pr, &[HostSlice::F32(&xs), HostSlice::U32(&ys), HostSlice::F32(&[1e-3, 1.0])]);
+    }
 }

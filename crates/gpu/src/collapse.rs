@@ -28,8 +28,9 @@ pub(crate) fn collapse(kernel: &Kernel, keep: usize) -> Kernel {
 fn indices(kernel: &mut Kernel) -> impl Iterator<Item = (&mut Index, &[usize])> {
     let Kernel { label: _, nodes: _, space, kind: _, operands, body, stores: _ } = kernel;
     let space = &space[..];
-    let of_operands =
-        operands.iter_mut().flat_map(|o| std::iter::once(&mut o.index).chain(o.guards.iter_mut().map(|g| &mut g.index)));
+    let of_operands = operands
+        .iter_mut()
+        .flat_map(|o| std::iter::once(&mut o.index).chain(o.guards.iter_mut().map(|g| &mut g.index)));
     let of_body = body.iter_mut().filter_map(|inst| match inst {
         Inst::Coord(index) | Inst::RandomBits { state: _, stream: _, index } => Some(index),
         Inst::Guard(guard) => Some(&mut guard.index),

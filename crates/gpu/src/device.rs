@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wgrad_core::plan::{Backend, BackendError, Limits, Plan, PrepareOptions, Session, Target};
 
-use crate::error::Faults;
+use crate::error::{Faults, poll};
 use crate::module::Capabilities;
 use crate::session::GpuSession;
 
@@ -147,17 +147,32 @@ pub struct GpuOptions {
     pub hardware_shapes: bool,
 }
 
+/// A device that was found and can be opened.
+#[derive(Debug, Clone)]
+pub struct Adapter {
+    info: DeviceInfo,
+    adapter: wgpu::Adapter,
+}
+
+impl Adapter {
+    /// What it is.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+}
+
 /// Every device that can compute, best first.
 pub fn devices() -> Vec<DeviceInfo> {
-    pollster::block_on(devices_async())
+    adapters(Interface::Any).into_iter().map(|adapter| adapter.info).collect()
 }
 
-/// The async form of [`devices`].
-pub async fn devices_async() -> Vec<DeviceInfo> {
-    adapters(Interface::Any).await.iter().map(|(info, _)| info.clone()).collect()
+/// Every device that can compute and is reached through an interface, best first.
+pub fn adapters(interface: Interface) -> Vec<Adapter> {
+    pollster::block_on(adapters_async(interface))
 }
 
-async fn adapters(interface: Interface) -> Vec<(DeviceInfo, wgpu::Adapter)> {
+/// The async form of [`adapters`].
+pub async fn adapters_async(interface: Interface) -> Vec<Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = interface.backends();
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
@@ -167,10 +182,10 @@ async fn adapters(interface: Interface) -> Vec<(DeviceInfo, wgpu::Adapter)> {
         .await
         .into_iter()
         .filter(|a| a.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS))
-        .map(|adapter| (DeviceInfo::new(&adapter.get_info()), adapter))
+        .map(|adapter| Adapter { info: DeviceInfo::new(&adapter.get_info()), adapter })
         .collect();
     // OpenGL reaches the same hardware as the other interfaces, but less well.
-    found.sort_by_key(|(info, _)| (info.kind, info.interface == wgpu::Backend::Gl.to_str()));
+    found.sort_by_key(|Adapter { info, adapter: _ }| (info.kind, info.interface == wgpu::Backend::Gl.to_str()));
     found
 }
 
@@ -182,6 +197,19 @@ pub(crate) struct Gpu {
     pub(crate) faults: Arc<Faults>,
     pub(crate) capabilities: Capabilities,
     pub(crate) checked: bool,
+}
+
+impl Gpu {
+    /// Fails if the device is lost or reported an error. Asks the device first: it tells of its end only when asked.
+    pub(crate) fn check(&self, during: &str) -> Result<(), BackendError> {
+        poll(&self.device, &self.faults, None);
+        self.faults.check(&self.info.name, during)
+    }
+
+    /// An error in the driver's words.
+    pub(crate) fn failure(&self, during: &str, detail: String) -> BackendError {
+        BackendError::Device { device: self.info.name.clone(), during: during.to_owned(), detail }
+    }
 }
 
 /// The wgpu backend on one device.
@@ -218,24 +246,28 @@ impl GpuBackend {
     /// # Errors
     /// As [`GpuBackend::open`].
     pub async fn open_async(selector: &Selector, options: GpuOptions) -> Result<Self, BackendError> {
-        let fits = |info: &DeviceInfo| match &selector.adapter {
-            Some(part) => info.name.to_lowercase().contains(&part.to_lowercase()),
+        let fits = |adapter: &&Adapter| match &selector.adapter {
+            Some(part) => adapter.info.name.to_lowercase().contains(&part.to_lowercase()),
             None => true,
         };
-        let found = adapters(selector.interface).await;
-        let Some((info, adapter)) = found.iter().find(|(info, _)| fits(info)) else {
-            let found = match selector.interface {
-                Interface::Any => found.iter().map(|(info, _)| info.to_string()).collect(),
-                Interface::Vulkan | Interface::Metal | Interface::Dx12 | Interface::Gl => {
-                    devices_async().await.iter().map(ToString::to_string).collect()
-                }
-            };
-            return Err(BackendError::NoDevice { wanted: selector.to_string(), found });
-        };
-        Self::with_adapter(info.clone(), adapter, options).await
+        let found = adapters_async(selector.interface).await;
+        match found.iter().find(fits) {
+            Some(adapter) => Self::with_adapter(adapter, options).await,
+            None => {
+                let all = adapters_async(Interface::Any).await;
+                let found = all.iter().map(|adapter| adapter.info.to_string()).collect();
+                Err(BackendError::NoDevice { wanted: selector.to_string(), found })
+            }
+        }
     }
 
-    async fn with_adapter(info: DeviceInfo, adapter: &wgpu::Adapter, options: GpuOptions) -> Result<Self, BackendError> {
+    /// Opens a device that was found.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn with_adapter(adapter: &Adapter, options: GpuOptions) -> Result<Self, BackendError> {
+        let Adapter { info, adapter } = adapter;
+        let info = info.clone();
         let adapter_info = adapter.get_info();
         let fixed = adapter_info.subgroup_min_size == adapter_info.subgroup_max_size;
         let subgroups = fixed && !options.no_subgroups && adapter.features().contains(wgpu::Features::SUBGROUP);

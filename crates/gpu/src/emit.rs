@@ -8,7 +8,7 @@ use wgrad_core::{DType, Reduce};
 use crate::index::{GuardCode, IndexCode, Lanes, Point, guard_is_same, lanes};
 use crate::library::Library;
 use crate::scalar;
-use crate::slots::{Slots, is_aligned, type_name};
+use crate::slots::{Slots, type_name};
 use crate::words::Words;
 
 /// What the kernels of one dispatch share while they are written.
@@ -33,7 +33,8 @@ pub(crate) struct Body<'k> {
     pub(crate) dtypes: Vec<DType>,
     operands: Vec<OperandCode>,
     insts: Vec<InstCode>,
-    stores: Vec<String>,
+    /// Offset of each store.
+    pub(crate) stores: Vec<String>,
     zero: String,
 }
 
@@ -128,6 +129,8 @@ impl<'k> Body<'k> {
                     (lanes, true) => lanes,
                     (_, false) => Lanes::Apart,
                 },
+                // A finished fold is one number for the row: the same in all lanes if these lie along it.
+                Inst::Fold(..) if lane.is_some_and(|axis| axis + 1 == self.kernel.space.len()) => Lanes::Same,
                 Inst::Fold(..)
                 | Inst::Unary(..)
                 | Inst::Binary(..)
@@ -189,51 +192,6 @@ impl<'k> Body<'k> {
         }
     }
 
-    /// Writes a store of a value at the point whose position in the space is the text `position`: one point, or four from a
-    /// position that is a multiple of four if `aligned`.
-    pub(crate) fn store(
-        &self,
-        out: &mut String,
-        store: usize,
-        position: &str,
-        value: &str,
-        (wide, aligned): (bool, bool),
-        shared: &mut Shared,
-    ) {
-        let place = self.kernel.stores[store].place;
-        let dtype = self.dtypes[self.kernel.stores[store].value.index()];
-        let offset = &self.stores[store];
-        if wide && !(aligned && is_aligned(place)) {
-            let put = shared.slots.put(place.buffer, dtype, false);
-            for (lane, component) in ["x", "y", "z", "w"].iter().enumerate() {
-                let _ = writeln!(out, "{put}({offset} + {position} + {lane}u, ({value}).{component});");
-            }
-        } else {
-            let put = shared.slots.put(place.buffer, dtype, wide);
-            let _ = writeln!(out, "{put}({offset} + {position}, {value});");
-        }
-    }
-
-    /// Writes a store of those of four values whose lane is inside of the space.
-    pub(crate) fn store_some(
-        &self,
-        out: &mut String,
-        store: usize,
-        position: &str,
-        value: &str,
-        inside: &dyn Fn(usize) -> String,
-        shared: &mut Shared,
-    ) {
-        let place = self.kernel.stores[store].place;
-        let dtype = self.dtypes[self.kernel.stores[store].value.index()];
-        let put = shared.slots.put(place.buffer, dtype, false);
-        for (lane, component) in ["x", "y", "z", "w"].iter().enumerate() {
-            let offset = &self.stores[store];
-            let condition = inside(lane);
-            let _ = writeln!(out, "if ({condition}) {{ {put}({offset} + {position} + {lane}u, ({value}).{component}); }}");
-        }
-    }
-
     /// Writes the definitions of values that have no name yet; their names get the suffix.
     ///
     /// # Errors
@@ -269,7 +227,9 @@ impl<'k> Body<'k> {
         let wide = widths.is_wide(value);
         let dtype = self.dtypes[value.index()];
         let arg = |v: ValueId| self.value(v, wide, names, widths);
-        let four = |each: &dyn Fn(usize) -> String| format!("{}({})", type_name(dtype, true), (0..4).map(each).collect::<Vec<_>>().join(", "));
+        let four = |each: &dyn Fn(usize) -> String| {
+            format!("{}({})", type_name(dtype, true), (0..4).map(each).collect::<Vec<_>>().join(", "))
+        };
         Ok(match (&self.kernel.body[value.index()], &self.insts[value.index()]) {
             (Inst::Const(dtype, bits), _) => scalar::constant(*dtype, *bits, &self.zero),
             (Inst::Load(operand), _) => self.load(*operand, widths.0[value.index()], point, names, widths, shared),
@@ -284,7 +244,13 @@ impl<'k> Body<'k> {
                 let block = |lane: usize| {
                     let s = state.map(|v| lane_of(&self.value(v, false, names, widths), widths.is_wide(v), lane));
                     let i = index.at(point, lane);
-                    (format!("{philox}(vec4u(({i}) >> 2u, {stream}, {}, {}), vec2u({}, {}))", s[2], s[3], s[0], s[1]), i)
+                    (
+                        format!(
+                            "{philox}(vec4u(({i}) >> 2u, {stream}, {}, {}), vec2u({}, {}))",
+                            s[2], s[3], s[0], s[1]
+                        ),
+                        i,
+                    )
                 };
                 let word = |lane: usize| {
                     let (block, i) = block(lane);
@@ -304,9 +270,7 @@ impl<'k> Body<'k> {
             (Inst::Select(c, a, b), _) => {
                 format!("select({}, {}, {} != {}(0u))", arg(*b), arg(*a), arg(*c), type_name(DType::U32, wide))
             }
-            (Inst::Cast(to, x), _) => {
-                scalar::cast(*to, self.dtypes[x.index()], &arg(*x), wide, &mut shared.library)
-            }
+            (Inst::Cast(to, x), _) => scalar::cast(*to, self.dtypes[x.index()], &arg(*x), wide, &mut shared.library),
             (Inst::Acc, _) => return Err("a matrix product outside of a matmul kernel".to_owned()),
             (Inst::Fold(..), _) => return Err("a fold outside of a rows kernel".to_owned()),
             (Inst::Coord(_) | Inst::Guard(_) | Inst::RandomBits { .. }, _) => {
@@ -315,7 +279,15 @@ impl<'k> Body<'k> {
         })
     }
 
-    fn load(&self, operand: usize, lanes: Lanes, point: &Point, names: &Names, widths: &Widths, shared: &mut Shared) -> String {
+    fn load(
+        &self,
+        operand: usize,
+        lanes: Lanes,
+        point: &Point,
+        names: &Names,
+        widths: &Widths,
+        shared: &mut Shared,
+    ) -> String {
         let code = &self.operands[operand];
         let Operand { buffer, dtype, index: _, guards: _, row } = &self.kernel.operands[operand];
         let (buffer, dtype) = (*buffer, *dtype);

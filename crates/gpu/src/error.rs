@@ -95,11 +95,11 @@ pub(crate) async fn scoped<T>(
     Ok(value)
 }
 
-/// Lets the device make progress, waiting for a submission at most the given time. A driver that dies while it is waited for makes
+/// Lets the device make progress, waiting at most the given time for a submission, or for all. A driver that dies while it is waited for makes
 /// wgpu panic; that becomes the loss of the device.
-pub(crate) fn poll(device: &wgpu::Device, faults: &Faults, wait: Option<(wgpu::SubmissionIndex, Duration)>) {
+pub(crate) fn poll(device: &wgpu::Device, faults: &Faults, wait: Option<(Option<wgpu::SubmissionIndex>, Duration)>) {
     let poll = match wait {
-        Some((index, timeout)) => wgpu::PollType::Wait { submission_index: Some(index), timeout: Some(timeout) },
+        Some((submission_index, timeout)) => wgpu::PollType::Wait { submission_index, timeout: Some(timeout) },
         None => wgpu::PollType::Poll,
     };
     if catch_unwind(AssertUnwindSafe(|| drop(device.poll(poll)))).is_err() {

@@ -1,11 +1,15 @@
 //! Elementwise kernels.
 
-use wgrad_core::plan::Kernel;
+use std::fmt::Write;
+
+use wgrad_core::plan::{BufferId, Dispatch, Kernel, Place};
 
 use crate::collapse::collapse;
 use crate::emit::{Body, Shared};
 use crate::index::Point;
-use crate::part::{Machine, decode, stores};
+use crate::part::{Machine, decode};
+use crate::slots::is_aligned;
+use crate::store::stores;
 use crate::template::{MAP, fill};
 use crate::words::Words;
 
@@ -20,6 +24,7 @@ pub(crate) fn part(
     words: &mut Words,
     shared: &mut Shared,
     machine: &Machine,
+    private_tail: bool,
 ) -> Result<(String, usize), String> {
     let kernel = collapse(kernel, 0);
     let points: usize = kernel.space.iter().product();
@@ -37,48 +42,87 @@ pub(crate) fn part(
     let body = Body::new(&kernel, words);
     let sizes: Vec<String> = kernel.space.iter().map(|&size| words.add(size)).collect();
 
-    let position = if wide { "x" } else { "chunk" };
     let mut text = String::new();
-    if wide {
-        text.push_str("let x = chunk * 4u;\n");
-    }
-    points_text(&body, position, wide, &sizes, &mut text, shared)?;
+    let form = if wide { Form::Four } else { Form::One };
+    points_text(&body, form, &sizes, &mut text, shared)?;
     let mut tail = String::new();
     if wide && last % 4 != 0 {
         let rest = words.add(last % 4);
-        tail = format!("if (group == 0u && lane < {rest}) {{\nlet x = {count} * 4u + lane;\n");
-        points_text(&body, "x", false, &sizes, &mut tail, shared)?;
+        let (form, lanes) = if private_tail { (Form::Rest(&rest), "1u") } else { (Form::Single, &*rest) };
+        tail = format!("if (group == 0u && lane < {lanes}) {{\nlet chunk = {count} + lane;\n");
+        points_text(&body, form, &sizes, &mut tail, shared)?;
         tail.push_str("}\n");
     }
-    let names = format!(
-        "{}let count = {count};\nlet run = {run_text};\nlet size = {}u;\n",
-        words.names(),
-        machine.size
-    );
+    let names =
+        format!("{}let count = {count};\nlet run = {run_text};\nlet size = {}u;\n", words.names(), machine.size);
     let text = fill(MAP, &[("names", &names), ("body", &text), ("tail", &tail)])?;
     let needs_group = usize::from(!tail.is_empty());
     Ok((text, chunks.div_ceil(machine.size * run).max(needs_group)))
 }
 
-/// The body at the point, or the four points, whose number in the space is the text `position`.
+/// Which points the body's text is for; `chunk` is their number.
+#[derive(Debug, Clone, Copy)]
+enum Form<'a> {
+    /// One point.
+    One,
+    /// Four points.
+    Four,
+    /// The given number of points, fewer than four, after the last four.
+    Rest(&'a str),
+    /// One of those: `chunk` is the number of the last four plus the point's position after them.
+    Single,
+}
+
 fn points_text(
     body: &Body<'_>,
-    position: &str,
-    wide: bool,
+    form: Form<'_>,
     sizes: &[String],
     out: &mut String,
     shared: &mut Shared,
 ) -> Result<(), String> {
-    let axes = decode(position, sizes, "c", out);
+    let wide = matches!(form, Form::Four | Form::Rest(_));
+    out.push_str(match form {
+        Form::One => "let x = chunk;\n",
+        Form::Four | Form::Rest(_) => "let x = chunk * 4u;\n",
+        Form::Single => "let x = count * 4u + (chunk - count);\n",
+    });
+    let axes = decode("x", sizes, "c", out);
     let lane = if wide { sizes.len().checked_sub(1) } else { None };
-    let point = match lane {
-        Some(lane) => Point::four(axes, lane),
-        None => Point::single(axes),
+    let point = match (lane, form) {
+        // Loads that are not in fours must stay inside.
+        (Some(lane), Form::Rest(rest)) => {
+            let at = |lane: usize| format!("(x + min({lane}u, {rest} - 1u))");
+            Point { axes, lanes: Some((lane, [at(0), at(1), at(2), at(3)])) }
+        }
+        (Some(lane), _) => Point::four(axes, lane),
+        (None, _) => Point::single(axes),
     };
     let widths = body.widths(lane);
     let mut names = body.names();
     let values = body.closure(body.kernel.stores.iter().map(|s| s.value));
     body.emit(out, &values, &point, (&mut names, ""), &widths, shared)?;
-    stores(body, out, position, wide, true, (&names, &widths), shared, |_| true);
+    if let Form::Rest(rest) = form {
+        let _ = writeln!(out, "let inside = vec4u(0u, 1u, 2u, 3u) < vec4u({rest});");
+        for (at, store) in body.kernel.stores.iter().enumerate() {
+            let value = body.value(store.value, true, &names, &widths);
+            body.store_masked(out, at, "x", &value, "inside", shared);
+        }
+    } else {
+        stores(body, out, "x", wide, true, (&names, &widths), shared, |_| true);
+    }
     Ok(())
+}
+
+/// Whether what is left over after the last four points of each store shares its four words with nothing that the dispatch
+/// writes, so that rewriting them whole is safe.
+pub(crate) fn has_private_tail(kernel: &Kernel, dispatch: &Dispatch) -> bool {
+    let len: usize = kernel.space.iter().product();
+    let written: Vec<(BufferId, usize)> =
+        dispatch.kernels.iter().flat_map(|k| k.stores.iter().map(|s| (s.place.buffer, s.place.offset))).collect();
+    kernel.stores.iter().all(|store| {
+        let Place { buffer, offset } = store.place;
+        let rest = offset + len..(offset + len).next_multiple_of(4);
+        // Stored ranges do not overlap, so what shares the words starts there.
+        is_aligned(store.place) && !written.iter().any(|(b, start)| *b == buffer && rest.contains(start))
+    })
 }

@@ -65,7 +65,7 @@ pub(crate) fn is_aligned(matrix: &Matrix) -> bool {
 
 /// Whether every partial sum has a multiple of four terms.
 pub(crate) fn is_exact(matmul: &MatMul) -> bool {
-    matmul.k % 4 == 0 && (matmul.splits() == 1 || matmul.k_chunk % 4 == 0)
+    matmul.k.is_multiple_of(4) && (matmul.splits() == 1 || matmul.k_chunk.is_multiple_of(4))
 }
 
 fn outer_len(matmul: &MatMul) -> usize {
@@ -135,10 +135,7 @@ impl<'k> Product<'k> {
 
     /// The functions that read the left and the right operand.
     pub(crate) fn readers(&self, shared: &mut Shared, wide: (bool, bool)) -> (String, String) {
-        (
-            shared.slots.get(self.buffers.0, DType::F32, wide.0),
-            shared.slots.get(self.buffers.1, DType::F32, wide.1),
-        )
+        (shared.slots.get(self.buffers.0, DType::F32, wide.0), shared.slots.get(self.buffers.1, DType::F32, wide.1))
     }
 
     /// Writes where a tile lies: `tile_i`, `tile_j`, `z` (number of the leading coordinates), `k_start`, `k_end`, `a_at`, `b_at`.
@@ -193,7 +190,7 @@ impl<'k> Product<'k> {
             values.iter().filter(is).copied().collect()
         };
         let widths = body.widths(grid.wide.then_some(rank - 1));
-        let exact_columns = !grid.wide || self.matmul.n % 4 == 0;
+        let exact_columns = !grid.wide || self.matmul.n.is_multiple_of(4);
         let point = |i: &str, j: &str| {
             let mut axes = tile.outer.clone();
             axes.extend([i.to_owned(), j.to_owned()]);
@@ -206,7 +203,7 @@ impl<'k> Product<'k> {
                 }
             }
         };
-        let Grid { rows, columns, rows_fit, columns_fit, wide: _ } = grid;
+        let Grid { rows, columns, rows_fit, columns_fit, wide: _, around_rows } = grid;
 
         let mut common = body.names();
         body.emit(out, &class(false, false), &point("0u", "0u"), (&mut common, ""), &widths, shared)?;
@@ -217,12 +214,14 @@ impl<'k> Product<'k> {
             // Loads must stay inside the operand even where nothing is stored.
             let clamped = format!("jc{c}");
             if !of_columns.is_empty() {
-                let last = if grid.wide { format!("({} - 1u) & 0xfffffffcu", self.n) } else { format!("{} - 1u", self.n) };
+                let last =
+                    if grid.wide { format!("({} - 1u) & 0xfffffffcu", self.n) } else { format!("{} - 1u", self.n) };
                 let _ = writeln!(out, "let {clamped} = min({column}, {last});");
             }
             body.emit(out, &of_columns, &point(&clamped, &clamped), (&mut names, &format!("_c{c}")), &widths, shared)?;
             by_column.push(names);
         }
+        out.push_str(&around_rows.0);
         for (r, row) in rows.iter().enumerate() {
             if !rows_fit {
                 let _ = writeln!(out, "if ({row} < {}) {{", self.m);
@@ -233,8 +232,11 @@ impl<'k> Product<'k> {
                 if !columns_fit {
                     let _ = writeln!(out, "if ({column} < {}) {{", self.n);
                 }
-                let mut names: Vec<_> =
-                    by_column[c].iter().zip(&of_row).map(|(column, row)| column.clone().or_else(|| row.clone())).collect();
+                let mut names: Vec<_> = by_column[c]
+                    .iter()
+                    .zip(&of_row)
+                    .map(|(column, row)| column.clone().or_else(|| row.clone()))
+                    .collect();
                 for (at, inst) in body.kernel.body.iter().enumerate() {
                     if matches!(inst, Inst::Acc) {
                         names[at] = Some(accumulator(r, c));
@@ -261,6 +263,7 @@ impl<'k> Product<'k> {
                 out.push_str("}\n");
             }
         }
+        out.push_str(&around_rows.1);
         Ok(())
     }
 }
@@ -276,4 +279,6 @@ pub(crate) struct Grid {
     pub(crate) columns_fit: bool,
     /// Whether a column stands for four.
     pub(crate) wide: bool,
+    /// Text before and after the rows: a loop, where rows are not written out.
+    pub(crate) around_rows: (String, String),
 }

@@ -12,8 +12,9 @@ use wgrad_core::plan::{Inst, Kernel, Level, ValueId};
 use crate::collapse::collapse;
 use crate::emit::{Body, Names, Shared, Widths};
 use crate::index::{Lanes, Point, lanes};
-use crate::part::{Machine, decode, stores};
+use crate::part::{Machine, decode};
 use crate::scalar;
+use crate::store::stores;
 use crate::template::{ROWS, ROWS_WORKGROUP, fill};
 use crate::words::Words;
 
@@ -64,7 +65,8 @@ pub(crate) fn part(
     let _ = writeln!(text, "let row = item{};", if form == Form::FourRows { " * 4u" } else { "" });
     let outer = decode("row", &sizes, "c", &mut text);
     let levels = kernel.levels();
-    let mut walker = Walker { body: &body, levels, form, outer, length: length_word.clone(), size: machine.size, shared };
+    let mut walker =
+        Walker { body: &body, levels, form, outer, length: length_word.clone(), size: machine.size, shared };
     walker.walk(&mut text, length)?;
 
     let mut names = format!("{}let row_length = {length_word};\nlet size = {}u;\n", words.names(), machine.size);
@@ -84,7 +86,7 @@ fn choose(kernel: &Kernel, rows: usize, length: usize, machine: &Machine) -> For
     let goes_along = |axis: usize| {
         kernel.operands.iter().any(|o| lanes(&o.index, Some(axis)) == Lanes::Consecutive && depends_on(o, row))
     };
-    let across = row.checked_sub(1).filter(|&axis| kernel.space[axis] % 4 == 0);
+    let across = row.checked_sub(1).filter(|&axis| kernel.space[axis].is_multiple_of(4));
     if let Some(axis) = across
         && !stores_elements
         && goes_along(axis)
@@ -111,7 +113,8 @@ impl Walker<'_, '_> {
             Form::Row | Form::Workgroup => None,
         };
         let widths = body.widths(lane);
-        let elements: Vec<ValueId> = body.kernel.stores.iter().map(|s| s.value).filter(|v| self.level(*v).per_element).collect();
+        let elements: Vec<ValueId> =
+            body.kernel.stores.iter().map(|s| s.value).filter(|v| self.level(*v).per_element).collect();
         let folds: Vec<(ValueId, Reduce, ValueId)> = body
             .kernel
             .body
@@ -184,7 +187,7 @@ impl Walker<'_, '_> {
         let lane_widths = self.body.widths(lane);
         // Four elements a step, either as the four lanes of one vector or as a text repeated four times.
         let whole = length >= 4;
-        let tail = length % 4 != 0 || !whole;
+        let tail = !length.is_multiple_of(4) || !whole;
         let form = self.form;
         let wide = |fold: ValueId| form != Form::FourRows || widths.is_wide(fold);
         for &(fold, op, _) in folds {

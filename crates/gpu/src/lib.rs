@@ -19,10 +19,13 @@ mod read;
 mod scalar;
 mod session;
 mod slots;
+mod store;
 mod template;
 mod words;
 
-pub use device::{DeviceInfo, DeviceKind, GpuBackend, GpuOptions, Interface, Selector, devices, devices_async};
+pub use device::{
+    Adapter, DeviceInfo, DeviceKind, GpuBackend, GpuOptions, Interface, Selector, adapters, adapters_async, devices,
+};
 pub use module::{Capabilities, Module, modules};
 pub use session::GpuSession;
 pub use template::{SHADERS, ShaderFile};

@@ -42,7 +42,7 @@ pub(crate) fn part(
     let a_load = load(is_aligned(&matmul.a), !matmul.a.transposed, matmul);
     let b_load = load(is_aligned(&matmul.b), matmul.b.transposed, matmul);
     let shape = shape(matmul, a_load, b_load, machine);
-    let a_load = if a_load == Load::Across && shape.rows % 4 != 0 { Load::Single } else { a_load };
+    let a_load = if a_load == Load::Across && !shape.rows.is_multiple_of(4) { Load::Single } else { a_load };
     let b_load = if b_load == Load::Across && !shape.wide { Load::Single } else { b_load };
     let lanes = if shape.wide { 4 } else { 1 };
     let product = Product::new(kernel, matmul, words, (shape.rows, shape.columns * lanes));
@@ -51,7 +51,8 @@ pub(crate) fn part(
     let mut start = String::new();
     let tile = product.start("item", &mut start);
     let _ = writeln!(start, "let k_whole = k_start + ((k_end - k_start) & 0xfffffffcu);");
-    let _ = writeln!(start, "let i_first = tile_i * {}u;\nlet j_first = tile_j * {}u;", shape.rows, shape.columns * lanes);
+    let _ =
+        writeln!(start, "let i_first = tile_i * {}u;\nlet j_first = tile_j * {}u;", shape.rows, shape.columns * lanes);
     let (m, n, lda, ldb) = (&product.m, &product.n, &product.lda, &product.ldb);
     // Clamped rows and columns: loads stay inside, results outside are not stored.
     for r in 0..shape.rows {
@@ -74,7 +75,8 @@ pub(crate) fn part(
     }
 
     let (get_a, get_b) = product.readers(shared, (a_load != Load::Single, b_load != Load::Single));
-    let (get_a1, get_b1) = if is_exact(matmul) { (String::new(), String::new()) } else { product.readers(shared, (false, false)) };
+    let (get_a1, get_b1) =
+        if is_exact(matmul) { (String::new(), String::new()) } else { product.readers(shared, (false, false)) };
     let at_a = |r: &str, p: &str| {
         if matmul.a.transposed { format!("a_at + ({p}) * {lda} + {r}") } else { format!("a_at + {r} * {lda} + {p}") }
     };
@@ -117,7 +119,11 @@ pub(crate) fn part(
                 Load::Single => format!("a{r}_{kk}"),
             };
             for v in 0..shape.columns {
-                let b = if b_load == Load::AlongK && !shape.wide { format!("b{v}.{}", lane[kk]) } else { format!("b{v}_{kk}") };
+                let b = if b_load == Load::AlongK && !shape.wide {
+                    format!("b{v}.{}", lane[kk])
+                } else {
+                    format!("b{v}_{kk}")
+                };
                 let _ = writeln!(four, "acc{r}_{v} += {a} * {b};");
             }
         }
@@ -139,9 +145,10 @@ pub(crate) fn part(
     let grid = Grid {
         rows: (0..shape.rows).map(|r| format!("(i_first + {r}u)")).collect(),
         columns: (0..shape.columns).map(|v| format!("(j_first + {}u)", v * lanes)).collect(),
-        rows_fit: matmul.m % shape.rows == 0,
-        columns_fit: matmul.n % (shape.columns * lanes) == 0,
+        rows_fit: matmul.m.is_multiple_of(shape.rows),
+        columns_fit: matmul.n.is_multiple_of(shape.columns * lanes),
         wide: shape.wide,
+        around_rows: Default::default(),
     };
     let mut epilogue = String::new();
     product.epilogue(&tile, &grid, &|r, v| format!("acc{r}_{v}"), &mut epilogue, shared)?;
@@ -171,7 +178,8 @@ fn load_right(
                 let _ = writeln!(out, "let b{v}c{c} = {get}({});", at("p", &column(4 * v + c)));
             }
             for (kk, lane) in ["x", "y", "z", "w"].iter().enumerate() {
-                let _ = writeln!(out, "let b{v}_{kk} = vec4f(b{v}c0.{lane}, b{v}c1.{lane}, b{v}c2.{lane}, b{v}c3.{lane});");
+                let _ =
+                    writeln!(out, "let b{v}_{kk} = vec4f(b{v}c0.{lane}, b{v}c1.{lane}, b{v}c2.{lane}, b{v}c3.{lane});");
             }
         }
         (Load::Across, _) => {
@@ -182,7 +190,8 @@ fn load_right(
         (Load::Single, _) => {
             for kk in 0..4 {
                 let lanes = if wide { 4 } else { 1 };
-                let each: Vec<_> = (0..lanes).map(|l| format!("{get}({})", at(&term(kk), &column(lanes * v + l)))).collect();
+                let each: Vec<_> =
+                    (0..lanes).map(|l| format!("{get}({})", at(&term(kk), &column(lanes * v + l)))).collect();
                 let value = if wide { format!("vec4f({})", each.join(", ")) } else { each.concat() };
                 let _ = writeln!(out, "let b{v}_{kk} = {value};");
             }
@@ -191,7 +200,7 @@ fn load_right(
 }
 
 fn load(aligned: bool, along_k: bool, matmul: &MatMul) -> Load {
-    let chunks_aligned = matmul.splits() == 1 || matmul.k_chunk % 4 == 0;
+    let chunks_aligned = matmul.splits() == 1 || matmul.k_chunk.is_multiple_of(4);
     match (aligned, along_k) {
         (true, true) if chunks_aligned => Load::AlongK,
         (true, false) => Load::Across,

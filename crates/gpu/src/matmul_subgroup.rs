@@ -25,8 +25,8 @@ pub(crate) fn part(
     let vectors = COLUMNS / (4 * lanes);
     let exact = is_exact(matmul);
     let product = Product::new(kernel, matmul, words, (rows, COLUMNS));
-    let rows_fit = matmul.m % rows == 0;
-    let columns_fit = matmul.n % COLUMNS == 0;
+    let rows_fit = matmul.m.is_multiple_of(rows);
+    let columns_fit = matmul.n.is_multiple_of(COLUMNS);
     let (get_a, get_b) = product.readers(shared, (true, true));
     let (m, n, lda, ldb) = (&product.m, &product.n, &product.lda, &product.ldb);
 
@@ -106,21 +106,34 @@ pub(crate) fn part(
         }
         // One row at a time over all four terms: measured a fifth faster than one term at a time over all rows.
         for (kk, name) in names.iter().enumerate() {
-            let a = if matmul.a.transposed { format!("s{}_{kk}.{}", r - r % 4, names[r % 4]) } else { format!("s{r}.{name}") };
+            let a = if matmul.a.transposed {
+                format!("s{}_{kk}.{}", r - r % 4, names[r % 4])
+            } else {
+                format!("s{r}.{name}")
+            };
             for v in 0..vectors {
                 let _ = writeln!(four, "acc{r}_{v} += {a} * b{kk}_{v};");
             }
         }
     }
+    // The rows of the epilogue are a loop: written out, their loads and stores would take longer to compile than the product.
+    let results: Vec<_> = (0..rows * vectors).map(|at| format!("acc{}_{}", at / vectors, at % vectors)).collect();
+    let before = format!(
+        "var results = array<vec4f, {}>({});\nfor (var r = 0u; r < {rows}u; r += 1u) {{\n",
+        rows * vectors,
+        results.join(", ")
+    );
     let grid = Grid {
-        rows: (0..rows).map(|r| format!("(i0 + {r}u)")).collect(),
+        rows: vec!["(i0 + r)".to_owned()],
         columns: (0..vectors).map(|v| format!("j{v}")).collect(),
         rows_fit,
         columns_fit,
         wide: true,
+        around_rows: (before, "}\n".to_owned()),
     };
     let mut epilogue = String::new();
-    product.epilogue(&tile, &grid, &|r, v| format!("acc{r}_{v}"), &mut epilogue, shared)?;
+    let result = |_, v| format!("results[r * {vectors}u + {v}u]");
+    product.epilogue(&tile, &grid, &result, &mut epilogue, shared)?;
     let holes = [("names", words.names()), ("start", &start), ("four", &four), ("epilogue", &epilogue)];
     Ok((fill(MATMUL_SUBGROUP, &holes)?, product.count))
 }

@@ -100,9 +100,10 @@ pub(crate) fn part(
     let grid = Grid {
         rows: (0..per).map(|r| format!("(i0 + row * {per}u + {r}u)")).collect(),
         columns: (0..vectors).map(|v| format!("(j0 + column * {per}u + {}u)", 4 * v)).collect(),
-        rows_fit: matmul.m % side == 0,
-        columns_fit: matmul.n % side == 0,
+        rows_fit: matmul.m.is_multiple_of(side),
+        columns_fit: matmul.n.is_multiple_of(side),
         wide: true,
+        around_rows: Default::default(),
     };
     let mut epilogue = String::new();
     product.epilogue(&tile, &grid, &|r, v| format!("acc{r}_{v}"), &mut epilogue, shared)?;
@@ -160,7 +161,8 @@ fn load_block(out: &mut String, side: &Side<'_>, quads: usize, step: usize) {
                     }
                 };
                 let each: Vec<_> = (0..4).map(address).collect();
-                let _ = writeln!(out, "let {prefix}v{c} = select(vec4f(0.0), vec4f({}), {});", each.join(", "), inside(c));
+                let _ =
+                    writeln!(out, "let {prefix}v{c} = select(vec4f(0.0), vec4f({}), {});", each.join(", "), inside(c));
             }
         }
     }

@@ -28,7 +28,13 @@ pub struct Capabilities {
 impl Capabilities {
     /// What every WebGPU implementation has.
     pub const fn webgpu() -> Self {
-        Self { name: String::new(), software: false, subgroup_size: None, groups_max: 65_535, uniform_bytes_max: 65_536 }
+        Self {
+            name: String::new(),
+            software: false,
+            subgroup_size: None,
+            groups_max: 65_535,
+            uniform_bytes_max: 65_536,
+        }
     }
 }
 
@@ -103,14 +109,21 @@ fn module(dispatch: &Dispatch, capabilities: &Capabilities, label: String) -> Re
             (String::new(), 0)
         } else {
             match &kernel.kind {
-                Kind::Map => kernel_map::part(kernel, &mut words, &mut shared, &machine)?,
+                Kind::Map => {
+                    let private_tail = kernel_map::has_private_tail(kernel, dispatch);
+                    kernel_map::part(kernel, &mut words, &mut shared, &machine, private_tail)?
+                }
                 Kind::Rows => kernel_rows::part(kernel, &mut words, &mut shared, &machine)?,
                 Kind::MatMul(matmul) => kernel_matmul::part(kernel, matmul, &mut words, &mut shared, &machine)?,
             }
         };
         let reserved = kernel.argument_words();
         if words.len() > reserved {
-            return Err(format!("kernel '{}' needs {} argument words, {reserved} are reserved", kernel.label, words.len()));
+            return Err(format!(
+                "kernel '{}' needs {} argument words, {reserved} are reserved",
+                kernel.label,
+                words.len()
+            ));
         }
         if !text.is_empty() {
             parts.push_str(&rename(&text, &format!("part_{at}")));

@@ -2,10 +2,6 @@
 
 use std::fmt::Write;
 
-use wgrad_core::plan::ValueId;
-
-use crate::emit::{Body, Names, Shared, Widths};
-
 /// The machine that a dispatch is written for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Machine {
@@ -36,25 +32,4 @@ pub(crate) fn decode(position: &str, sizes: &[String], prefix: &str, out: &mut S
         axes[axis] = name;
     }
     axes
-}
-
-/// Writes the stores whose value `choose` takes, at the point with the given position; `aligned` says that the position of four
-/// points is a multiple of four.
-#[expect(clippy::too_many_arguments, reason = "a store needs the body, the point and what is shared")]
-pub(crate) fn stores(
-    body: &Body<'_>,
-    out: &mut String,
-    position: &str,
-    wide: bool,
-    aligned: bool,
-    (names, widths): (&Names, &Widths),
-    shared: &mut Shared,
-    choose: impl Fn(ValueId) -> bool,
-) {
-    for (at, store) in body.kernel.stores.iter().enumerate() {
-        if choose(store.value) {
-            let value = body.value(store.value, wide, names, widths);
-            body.store(out, at, position, &value, (wide, aligned), shared);
-        }
-    }
 }

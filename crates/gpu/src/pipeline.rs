@@ -75,12 +75,8 @@ pub(crate) fn pipelines(
     let made: Option<Vec<Pipeline>> = made.into_iter().collect();
     match made {
         Some(made) => Ok((made, which)),
-        None => Err(failure(gpu, "compiling", "a compiler thread ended early".to_owned())),
+        None => Err(gpu.failure("compiling", "a compiler thread ended early".to_owned())),
     }
-}
-
-fn failure(gpu: &Gpu, during: &str, detail: String) -> BackendError {
-    BackendError::Device { device: gpu.info.name.clone(), during: during.to_owned(), detail }
 }
 
 fn compile(gpu: &Gpu, module: &Module) -> Result<Pipeline, BackendError> {
@@ -88,11 +84,8 @@ fn compile(gpu: &Gpu, module: &Module) -> Result<Pipeline, BackendError> {
     pollster::block_on(scoped(&gpu.device, &gpu.info.name, &during, || {
         let shader = shader(gpu, module);
         let layout = layout(gpu, module);
-        let descriptor = wgpu::PipelineLayoutDescriptor {
-            label: None,
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        };
+        let descriptor =
+            wgpu::PipelineLayoutDescriptor { label: None, bind_group_layouts: &[Some(&layout)], immediate_size: 0 };
         let pipeline_layout = gpu.device.create_pipeline_layout(&descriptor);
         let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&module.label),

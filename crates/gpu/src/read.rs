@@ -14,6 +14,11 @@ use crate::error::poll;
 /// Time after which a device that reports nothing is given up.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// Time for a device that refused to say that it is lost.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+const DURING: &str = "reading back";
+
 #[derive(Default)]
 struct State {
     result: Option<Result<(), String>>,
@@ -58,25 +63,28 @@ impl Future for Mapping<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { gpu, submission, slice, start, state } = &*self;
-        let name = &gpu.info.name;
-        poll(&gpu.device, &gpu.faults, Some((submission.clone(), *slice)));
-        let fail = |detail: String| BackendError::Device {
-            device: name.clone(),
-            during: "reading back".to_owned(),
-            detail,
-        };
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(result) = state.result.take() {
-            return Poll::Ready(match result {
-                Ok(()) => Ok(()),
-                Err(detail) => Err(gpu.faults.check(name, "reading back").err().unwrap_or_else(|| fail(detail))),
-            });
+        poll(&gpu.device, &gpu.faults, Some((Some(submission.clone()), *slice)));
+        let result = state.lock().unwrap_or_else(PoisonError::into_inner).result.take();
+        match result {
+            Some(Ok(())) => return Poll::Ready(Ok(())),
+            Some(Err(detail)) => {
+                // The device tells that it is lost only after all its work has ended.
+                poll(&gpu.device, &gpu.faults, Some((None, LAST_WORDS)));
+                return Poll::Ready(gpu.check(DURING).and_then(|()| Err(gpu.failure(DURING, detail))));
+            }
+            None => {}
         }
-        if let Err(error) = gpu.faults.check(name, "reading back") {
+        if let Err(error) = gpu.faults.check(&gpu.info.name, DURING) {
             return Poll::Ready(Err(error));
         }
         if start.elapsed() > PATIENCE {
-            return Poll::Ready(Err(fail(format!("no answer for {} s", PATIENCE.as_secs()))));
+            let detail = format!("no answer for {} s", PATIENCE.as_secs());
+            return Poll::Ready(Err(gpu.failure(DURING, detail)));
+        }
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.result.is_some() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
         state.waker = Some(context.waker().clone());
         drop(state);

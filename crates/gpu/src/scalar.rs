@@ -11,10 +11,12 @@ pub(crate) fn constant(dtype: DType, bits: u32, zero: &str) -> String {
         DType::U32 => format!("{bits}u"),
         DType::F32 => {
             let value = f32::from_bits(bits);
+            // The shortest digits of the largest numbers lie above the range, which some compilers reject.
+            let digits = |v: f32| if v < 3e38 { format!("{v:?}f") } else { format!("{:?}f", f64::from(v)) };
             if value.is_normal() && value > 0.0 {
-                format!("{value:?}f")
+                digits(value)
             } else if value.is_normal() {
-                format!("-{:?}f", -value)
+                format!("-{}", digits(-value))
             } else if bits == 0 {
                 "0.0f".to_owned()
             } else {
@@ -50,7 +52,14 @@ pub(crate) fn unary(op: Unary, x: &str, wide: bool, library: &mut Library) -> St
 ///
 /// # Errors
 /// For an operation that the type lacks.
-pub(crate) fn binary(op: Binary, dtype: DType, a: &str, b: &str, wide: bool, library: &mut Library) -> Result<String, String> {
+pub(crate) fn binary(
+    op: Binary,
+    dtype: DType,
+    a: &str,
+    b: &str,
+    wide: bool,
+    library: &mut Library,
+) -> Result<String, String> {
     Ok(match (op, dtype) {
         (Binary::Add, _) => format!("{a} + {b}"),
         (Binary::Sub, _) => format!("{a} - {b}"),

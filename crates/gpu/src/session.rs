@@ -50,7 +50,10 @@ struct Step {
 
 impl fmt::Debug for GpuSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GpuSession").field("device", &self.gpu.info).field("counters", &self.counters).finish_non_exhaustive()
+        f.debug_struct("GpuSession")
+            .field("device", &self.gpu.info)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
     }
 }
 
@@ -58,7 +61,7 @@ impl GpuSession {
     pub(crate) async fn prepare(gpu: Arc<Gpu>, plan: Plan, options: PrepareOptions<'_>) -> Result<Self, BackendError> {
         let PrepareOptions { progress, poison } = options;
         let name = gpu.info.name.clone();
-        gpu.faults.check(&name, "preparing a plan")?;
+        gpu.check("preparing a plan")?;
         let modules = modules(&plan, &gpu.capabilities)?;
         let lens: Vec<usize> = modules.iter().map(Vec::len).collect();
         let modules: Vec<Module> = modules.into_iter().flatten().collect();
@@ -71,7 +74,11 @@ impl GpuSession {
         let arguments = match find(&BufferClass::Arguments) {
             Some(id) if plan.buffer(id).len >= blocks.len() => Some(&buffers[id.index()]),
             None if blocks.is_empty() => None,
-            _ => return Err(fail(&name, "preparing a plan", "the plan's buffer of arguments does not hold them".to_owned())),
+            _ => {
+                return Err(
+                    gpu.failure("preparing a plan", "the plan's buffer of arguments does not hold them".to_owned())
+                );
+            }
         };
         let bind_groups = scoped(&gpu.device, &name, "making bind groups", || {
             if let Some(arguments) = arguments {
@@ -82,12 +89,18 @@ impl GpuSession {
                 let size = module.arguments.len() as u64 * 4;
                 let group = arguments.map(|arguments| {
                     let block = wgpu::BufferBinding { buffer: arguments, offset, size: wgpu::BufferSize::new(size) };
-                    let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];
+                    let mut entries =
+                        vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];
                     for (binding, (id, _)) in (1u32..).zip(&module.bindings) {
-                        entries.push(wgpu::BindGroupEntry { binding, resource: buffers[id.index()].as_entire_binding() });
+                        entries
+                            .push(wgpu::BindGroupEntry { binding, resource: buffers[id.index()].as_entire_binding() });
                     }
                     let layout = &pipelines[*which].layout;
-                    gpu.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(&module.label), layout, entries: &entries })
+                    gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                        label: Some(&module.label),
+                        layout,
+                        entries: &entries,
+                    })
                 });
                 offset += size;
                 group
@@ -101,7 +114,8 @@ impl GpuSession {
             bind_group,
             grid: module.grid,
         });
-        let entries = lens.iter().map(|&len| steps.by_ref().take(len).filter(|s| !s.grid.contains(&0)).collect()).collect();
+        let entries =
+            lens.iter().map(|&len| steps.by_ref().take(len).filter(|s| !s.grid.contains(&0)).collect()).collect();
         drop(steps);
         let feed_len = plan.entries.iter().map(|e| e.feed_len).max().unwrap_or(0);
         let counters = Counters {
@@ -136,7 +150,7 @@ impl GpuSession {
                 if pending >= WRITE_WORDS_MAX {
                     // Staging memory is given back once the device has copied it.
                     let index = self.gpu.queue.submit([]);
-                    poll(&self.gpu.device, &self.gpu.faults, Some((index, WAIT)));
+                    poll(&self.gpu.device, &self.gpu.faults, Some((Some(index), WAIT)));
                     pending = 0;
                 }
             }
@@ -159,7 +173,7 @@ impl GpuSession {
                 }
             }
             let index = self.gpu.queue.submit([]);
-            poll(&self.gpu.device, &self.gpu.faults, Some((index, WAIT)));
+            poll(&self.gpu.device, &self.gpu.faults, Some((Some(index), WAIT)));
         })
         .await?;
         self.gpu.faults.check(&name, "writing initial values")
@@ -175,8 +189,7 @@ impl GpuSession {
     }
 
     async fn read_in_slices(&mut self, source: Source, slice: Duration) -> Result<HostVec, BackendError> {
-        let name = self.gpu.info.name.clone();
-        self.gpu.faults.check(&name, "reading back")?;
+        self.gpu.check("reading back")?;
         let (ty, place) = check_source(&self.plan, source)?;
         let len = ty.shape.len();
         let mut words: Vec<u32> = Vec::with_capacity(len);
@@ -184,7 +197,7 @@ impl GpuSession {
             return Ok(HostVec::from_words(ty.dtype, words.into_iter()));
         }
         let Some(readback) = self.readback else {
-            return Err(fail(&name, "reading back", "the plan has no read-back buffer".to_owned()));
+            return Err(self.gpu.failure("reading back", "the plan has no read-back buffer".to_owned()));
         };
         let staging = &self.buffers[readback.index()];
         let chunk = self.plan.buffer(readback).len;
@@ -195,9 +208,10 @@ impl GpuSession {
             let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             encoder.copy_buffer_to_buffer(&self.buffers[place.buffer.index()], from, staging, 0, bytes);
             let index = self.gpu.queue.submit([encoder.finish()]);
-            self.gpu.faults.check(&name, "reading back")?;
+            self.gpu.check("reading back")?;
             Mapping::new(&self.gpu, staging, bytes, index, slice).await?;
-            let view = staging.get_mapped_range(..bytes).map_err(|e| fail(&name, "reading back", e.to_string()))?;
+            let view =
+                staging.get_mapped_range(..bytes).map_err(|e| self.gpu.failure("reading back", e.to_string()))?;
             words.extend(view.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])));
             drop(view);
             staging.unmap();
@@ -236,8 +250,7 @@ impl Session for GpuSession {
     }
 
     fn write(&mut self, variable: VarId, data: HostSlice<'_>) -> Result<(), BackendError> {
-        let name = &self.gpu.info.name;
-        self.gpu.faults.check(name, "writing a variable")?;
+        self.gpu.check("writing a variable")?;
         check_write(&self.plan, variable, data)?;
         let Place { buffer, offset } = self.plan.variables[variable.index()].place;
         let bytes: &[u8] = match data {
@@ -247,11 +260,11 @@ impl Session for GpuSession {
         if !bytes.is_empty() {
             self.gpu.queue.write_buffer(&self.buffers[buffer.index()], offset as u64 * 4, bytes);
         }
-        self.gpu.faults.check(name, "writing a variable")
+        self.gpu.faults.check(&self.gpu.info.name, "writing a variable")
     }
 
     fn run(&mut self, entry: EntryId, feeds: &[HostSlice<'_>]) -> Result<(), BackendError> {
-        self.gpu.faults.check(&self.gpu.info.name, "starting a run")?;
+        self.gpu.check("starting a run")?;
         let Some(plan) = self.plan.entries.get(entry.index()) else {
             let known = self.plan.entries.iter().map(|e| format!("'{}'", e.name)).collect();
             return Err(BackendError::Unknown { what: format!("entry {entry}"), known });
@@ -283,7 +296,7 @@ impl Session for GpuSession {
         if self.submissions.len() > RUNS_AHEAD_MAX
             && let Some(oldest) = self.submissions.pop_front()
         {
-            poll(&self.gpu.device, &self.gpu.faults, Some((oldest, WAIT)));
+            poll(&self.gpu.device, &self.gpu.faults, Some((Some(oldest), WAIT)));
         }
         self.gpu.faults.check(&self.gpu.info.name, "running")
     }
@@ -328,8 +341,4 @@ async fn buffers(gpu: &Gpu, plan: &Plan, storage_arguments: bool) -> Result<Vec<
         buffers.push(scoped(&gpu.device, &gpu.info.name, &during, || gpu.device.create_buffer(&descriptor)).await?);
     }
     Ok(buffers)
-}
-
-fn fail(device: &str, during: &str, detail: String) -> BackendError {
-    BackendError::Device { device: device.to_owned(), during: during.to_owned(), detail }
 }

@@ -41,7 +41,7 @@ pub(crate) const fn type_name(dtype: DType, wide: bool) -> &'static str {
 
 /// Whether a place can be written in fours.
 pub(crate) const fn is_aligned(place: Place) -> bool {
-    place.offset % 4 == 0
+    place.offset.is_multiple_of(4)
 }
 
 impl Slots {
@@ -108,14 +108,19 @@ impl Slot {
                 (false, false, false) => format!("return {};", cast(&format!("{name}[i]"), u.dtype)),
                 (false, false, true) => format!("return {};", cast(&format!("{name}[i >> 2u][i & 3u]"), u.dtype)),
                 (false, true, false) => {
-                    let four = format!("{element_4}({name}[i], {name}[i + 1u], {name}[i + 2u], {name}[i + 3u])", element_4 = type_name(dtype, true));
+                    let four = format!(
+                        "{element_4}({name}[i], {name}[i + 1u], {name}[i + 2u], {name}[i + 3u])",
+                        element_4 = type_name(dtype, true)
+                    );
                     format!("return {};", cast(&four, u.dtype))
                 }
                 (true, true, true) => format!("{name}[i >> 2u] = {};", cast("v", dtype)),
                 (true, false, _) => format!("{name}[i] = {};", cast("v", dtype)),
                 (true, true, false) => {
                     let v = cast("v", dtype);
-                    format!("let w = {v}; {name}[i] = w.x; {name}[i + 1u] = w.y; {name}[i + 2u] = w.z; {name}[i + 3u] = w.w;")
+                    format!(
+                        "let w = {v}; {name}[i] = w.x; {name}[i + 1u] = w.y; {name}[i + 2u] = w.z; {name}[i + 3u] = w.w;"
+                    )
                 }
             };
             let _ = if u.write {

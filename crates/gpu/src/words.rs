@@ -85,7 +85,10 @@ pub(crate) fn grid_width() -> String {
 pub(crate) struct Word(u32);
 
 impl From<usize> for Word {
-    #[expect(clippy::cast_possible_truncation, reason = "buffers hold fewer than 2^32 words, and index arithmetic wraps")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "buffers hold fewer than 2^32 words, and index arithmetic wraps"
+    )]
     fn from(value: usize) -> Self {
         Self(value as u32)
     }

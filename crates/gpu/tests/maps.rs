@@ -1,13 +1,18 @@
 //! Elementwise kernels of every operation and of awkward shapes.
 
 mod common;
+#[path = "common/compare.rs"]
+mod compare;
 
-use common::{check, floats, integers, program};
+use common::{floats, integers, program};
+use compare::check;
 use wgrad_core::{Binary, Compare, DType, HostVec, TensorType, Unary};
 
 /// Around the places where formulas change, and what is not a number.
 fn special() -> Vec<f32> {
-    let mut values = vec![0.0, -0.0, 1.0, -1.0, 0.5, 0.625, 0.6249, -0.625, 2.0, 3.5, 4.0, 9.9, 10.1, 20.0, 45.0, 88.0, 89.5, -104.5];
+    let mut values = vec![
+        0.0, -0.0, 1.0, -1.0, 0.5, 0.625, 0.6249, -0.625, 2.0, 3.5, 4.0, 9.9, 10.1, 20.0, 45.0, 88.0, 89.5, -104.5,
+    ];
     values.extend([1e-3, 1e-6, -1e-6, 1e-20, 100.0, -88.0, 1.5, -2.5, 3.0, -3.0]);
     values.extend([f32::INFINITY, f32::NEG_INFINITY, f32::NAN]);
     values.extend(floats(100, 7).iter().map(|x| x * 3.0));
@@ -17,10 +22,8 @@ fn special() -> Vec<f32> {
 #[test]
 fn unary() {
     for &op in Unary::ALL {
-        let values: Vec<f32> = special()
-            .into_iter()
-            .filter(|x| !(matches!(op, Unary::Sin | Unary::Cos) && x.is_infinite()))
-            .collect();
+        let values: Vec<f32> =
+            special().into_iter().filter(|x| !(matches!(op, Unary::Sin | Unary::Cos) && x.is_infinite())).collect();
         for len in [values.len(), values.len() - values.len() % 4, 3, 1] {
             let program = program(&[TensorType::f32([len])], |_, x| Ok(vec![x[0].unary(op)?]));
             check(op.name(), &program, &[HostVec::F32(values[..len].to_vec())], 1e-6);
@@ -47,7 +50,8 @@ fn binary_and_compare() {
         check(op.name(), &program, &[HostVec::F32(a), HostVec::F32(b)], if op == Binary::Pow { 3e-5 } else { 1e-6 });
     }
     for &op in Compare::ALL {
-        let program = program(&types, |_, x| Ok(vec![x[0].compare(op, x[1])?, x[0].compare(op, x[1])?.select(x[0], 2.0)?]));
+        let program =
+            program(&types, |_, x| Ok(vec![x[0].compare(op, x[1])?, x[0].compare(op, x[1])?.select(x[0], 2.0)?]));
         check(op.name(), &program, &[HostVec::F32(a.clone()), HostVec::F32(b.clone())], 0.0);
     }
 }
@@ -65,7 +69,8 @@ fn integers_and_casts() {
         let program = program(&types, |_, x| Ok(vec![x[0].compare(op, x[1])?]));
         check(op.name(), &program, &[HostVec::U32(a.clone()), HostVec::U32(b.clone())], 0.0);
     }
-    let values = vec![0.0, 0.9, 1.0, 3.99, -1.0, -0.5, 4e9, 5e9, 4_294_967_040.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+    let values =
+        vec![0.0, 0.9, 1.0, 3.99, -1.0, -0.5, 4e9, 5e9, 4_294_967_040.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
     let cast = program(&[TensorType::f32([12])], |_, x| Ok(vec![x[0].cast(DType::U32)?]));
     check("cast to u32", &cast, &[HostVec::F32(values)], 0.0);
     let cast = program(&[TensorType::u32([37])], |_, x| Ok(vec![x[0].cast(DType::F32)?]));
@@ -74,7 +79,18 @@ fn integers_and_casts() {
 
 #[test]
 fn shapes_and_broadcasts() {
-    for shape in [vec![], vec![1], vec![5], vec![4], vec![0], vec![3, 5], vec![3, 8], vec![7, 1, 4], vec![2, 3, 4, 5], vec![65, 63]] {
+    for shape in [
+        vec![],
+        vec![1],
+        vec![5],
+        vec![4],
+        vec![0],
+        vec![3, 5],
+        vec![3, 8],
+        vec![7, 1, 4],
+        vec![2, 3, 4, 5],
+        vec![65, 63],
+    ] {
         let len: usize = shape.iter().product();
         let mut column = shape.clone();
         if let Some(last) = column.last_mut() {
@@ -119,7 +135,13 @@ fn moves() {
 
 #[test]
 fn rows_of_tables() {
-    let types = [TensorType::f32([9, 4]), TensorType::u32([7]), TensorType::f32([9, 5]), TensorType::f32([7, 4]), TensorType::f32([7, 9])];
+    let types = [
+        TensorType::f32([9, 4]),
+        TensorType::u32([7]),
+        TensorType::f32([9, 5]),
+        TensorType::f32([7, 4]),
+        TensorType::f32([7, 9]),
+    ];
     let program = program(&types, |_, x| {
         Ok(vec![
             x[0].gather(x[1])?.mul(2.0)?,

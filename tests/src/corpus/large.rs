@@ -18,9 +18,12 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("slice", "of a long row", vec![Input::new([LONG], RANGE)], |_, x| {
             x[0].slice(&[SliceRange { start: 65_530, stop: LONG, step: 3 }])
         }),
-        Case::new("matmul", "sums of 70,001", vec![Input::new([2, LONG], RANGE), Input::new([LONG, 3], RANGE)], |_, x| {
-            x[0].matmul(x[1])
-        }),
+        Case::new(
+            "matmul",
+            "sums of 70,001",
+            vec![Input::new([2, LONG], RANGE), Input::new([LONG, 3], RANGE)],
+            |_, x| x[0].matmul(x[1]),
+        ),
         Case::new("matmul", "70,001 rows", vec![Input::new([LONG, 3], RANGE), Input::new([3, 2], RANGE)], |_, x| {
             x[0].matmul(x[1])
         }),

@@ -91,14 +91,19 @@ fn fused() -> Vec<Case> {
         Case::new("linear", "bias and gelu", layer(16, 12, 20), |_, x| {
             x[0].matmul_t(x[1], false, true)?.add(x[2])?.gelu()
         }),
-        Case::new("linear", "two layers with relu between", {
-            let mut inputs = layer(12, 10, 14);
-            inputs.extend([Input::new([6, 14], RANGE), Input::new([6], RANGE)]);
-            inputs
-        }, |_, x| {
-            let hidden = x[0].matmul_t(x[1], false, true)?.add(x[2])?.sigmoid()?;
-            hidden.matmul_t(x[3], false, true)?.add(x[4])
-        }),
+        Case::new(
+            "linear",
+            "two layers with relu between",
+            {
+                let mut inputs = layer(12, 10, 14);
+                inputs.extend([Input::new([6, 14], RANGE), Input::new([6], RANGE)]);
+                inputs
+            },
+            |_, x| {
+                let hidden = x[0].matmul_t(x[1], false, true)?.add(x[2])?.sigmoid()?;
+                hidden.matmul_t(x[3], false, true)?.add(x[4])
+            },
+        ),
         Case::new("linear", "residual", layer(8, 6, 6), |_, x| {
             x[0].matmul_t(x[1], false, true)?.add(x[2])?.tanh()?.add(x[0])
         }),
@@ -109,10 +114,11 @@ fn fused() -> Vec<Case> {
             x[0].matmul_t(x[1], false, true)?.add(x[2])?.square()?.sum(&[1], false)
         }),
         Case::new("matmul", "with itself", vec![Input::new([7, 7], RANGE)], |_, x| x[0].matmul(x[0])),
-        Case::new("matmul", "attention", vec![
-            Input::new([2, 5, 4], RANGE),
-            Input::new([2, 6, 4], RANGE),
-            Input::new([2, 6, 3], RANGE),
-        ], |_, x| x[0].matmul_t(x[1], false, true)?.mul(0.5)?.softmax(2)?.matmul(x[2])),
+        Case::new(
+            "matmul",
+            "attention",
+            vec![Input::new([2, 5, 4], RANGE), Input::new([2, 6, 4], RANGE), Input::new([2, 6, 3], RANGE)],
+            |_, x| x[0].matmul_t(x[1], false, true)?.mul(0.5)?.softmax(2)?.matmul(x[2]),
+        ),
     ]
 }

@@ -150,12 +150,7 @@ impl Case {
 ///
 /// # Errors
 /// If the graph refuses it.
-pub fn feed<'g>(
-    builder: &'g Builder,
-    entry: &mut Entry,
-    name: &str,
-    ty: TensorType,
-) -> Result<Tensor<'g>, GraphError> {
+pub fn feed<'g>(builder: &'g Builder, entry: &mut Entry, name: &str, ty: TensorType) -> Result<Tensor<'g>, GraphError> {
     let tensor = builder.feed(name, ty)?;
     let id = builder.with(|g| g.find_feed(name));
     entry.feeds.extend(id);

@@ -52,12 +52,9 @@ pub(super) fn cases() -> Vec<Case> {
     // Every element is a maximum many times over: shared evenly. Not a case for differences.
     for op in [Reduce::Max, Reduce::Min] {
         cases.push(
-            Case::new(
-                format!("reduce_{op}"),
-                "ties",
-                vec![Input::new([6, 40], Domain::Lattice(0.0))],
-                move |_, x| x[0].reduce(op, &[1], false),
-            )
+            Case::new(format!("reduce_{op}"), "ties", vec![Input::new([6, 40], Domain::Lattice(0.0))], move |_, x| {
+                x[0].reduce(op, &[1], false)
+            })
             .without_differences(),
         );
     }

@@ -53,7 +53,8 @@ pub(super) fn cases() -> Vec<Case> {
     // Arguments at which a careless formula overflows or loses everything.
     let wide = |op: Unary, low, high| {
         let name = format!("wide {low}..{high}");
-        Case::new(op.name(), name, vec![Input::new([257], Domain::Range(low, high))], move |_, x| x[0].unary(op)).without_differences()
+        Case::new(op.name(), name, vec![Input::new([257], Domain::Range(low, high))], move |_, x| x[0].unary(op))
+            .without_differences()
     };
     cases.extend([
         wide(Unary::Tanh, -200.0, 200.0),
@@ -67,10 +68,8 @@ pub(super) fn cases() -> Vec<Case> {
         wide(Unary::Cos, -100.0, 100.0),
     ]);
     cases.push(
-        Case::new("floor", "on and beside integers", vec![Input::new([97], Domain::Lattice(0.0))], |_, x| {
-            x[0].floor()
-        })
-        .without_derivative(),
+        Case::new("floor", "on and beside integers", vec![Input::new([97], Domain::Lattice(0.0))], |_, x| x[0].floor())
+            .without_derivative(),
     );
     for &op in Binary::ALL {
         let (a, b) = binary_domain(op);
@@ -87,9 +86,8 @@ pub(super) fn cases() -> Vec<Case> {
                 x[0].binary(op, x[1])
             }));
         }
-        let by_number = Case::new(op.name(), "with a number", vec![Input::new([11], a)], move |_, x| {
-            x[0].binary(op, 1.0625)
-        });
+        let by_number =
+            Case::new(op.name(), "with a number", vec![Input::new([11], a)], move |_, x| x[0].binary(op, 1.0625));
         cases.push(by_number);
         if on_integers(op) {
             // A divisor of 0 is left out: its result is each backend's own.
@@ -107,8 +105,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(binary_corners());
     for &op in Compare::ALL {
         for shift in [0.0, 0.25] {
-            let inputs =
-                vec![Input::new([4, 29], Domain::Lattice(0.0)), Input::new([4, 29], Domain::Lattice(shift))];
+            let inputs = vec![Input::new([4, 29], Domain::Lattice(0.0)), Input::new([4, 29], Domain::Lattice(shift))];
             let name = format!("floats, shift {shift}");
             cases.push(Case::new(op.name(), name, inputs, move |_, x| x[0].compare(op, x[1])).without_derivative());
         }
@@ -134,7 +131,14 @@ fn binary_corners() -> Vec<Case> {
             x[0].binary(op, x[1])
         })
     };
-    vec![whole(2.0), whole(3.0), whole(-1.0), whole(-2.0), tie(Binary::Min).without_differences(), tie(Binary::Max).without_differences()]
+    vec![
+        whole(2.0),
+        whole(3.0),
+        whole(-1.0),
+        whole(-2.0),
+        tie(Binary::Min).without_differences(),
+        tie(Binary::Max).without_differences(),
+    ]
 }
 
 fn selections() -> Vec<Case> {
@@ -150,11 +154,7 @@ fn selections() -> Vec<Case> {
         Case::new(
             "select",
             "integers, any mask bits",
-            vec![
-                Input::new([31], Domain::Bits),
-                Input::new([31], Domain::Bits),
-                Input::new([31], Domain::Bits),
-            ],
+            vec![Input::new([31], Domain::Bits), Input::new([31], Domain::Bits), Input::new([31], Domain::Bits)],
             |_, x| x[0].select(x[1], x[2]),
         )
         .without_derivative(),
@@ -168,10 +168,8 @@ fn selections() -> Vec<Case> {
             .without_derivative(),
         Case::new("cast", "u32 of all bits to f32", vec![Input::new([43], Domain::Bits)], |_, x| x[0].cast(DType::F32))
             .without_derivative(),
-        Case::new("cast", "f32 to u32", vec![Input::new([43], Domain::Range(-3.0, 1e6))], |_, x| {
-            x[0].cast(DType::U32)
-        })
-        .without_derivative(),
+        Case::new("cast", "f32 to u32", vec![Input::new([43], Domain::Range(-3.0, 1e6))], |_, x| x[0].cast(DType::U32))
+            .without_derivative(),
         Case::new("cast", "f32 beyond u32", vec![Input::new([43], Domain::Range(-1e10, 1e10))], |_, x| {
             x[0].cast(DType::U32)
         })

@@ -18,14 +18,24 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-fn one(op: &str, name: String, shape: &[usize], f: impl for<'g> Fn(wgrad_core::Tensor<'g>) -> Made<'g> + 'static) -> Case {
+fn one(
+    op: &str,
+    name: String,
+    shape: &[usize],
+    f: impl for<'g> Fn(wgrad_core::Tensor<'g>) -> Made<'g> + 'static,
+) -> Case {
     // A nonlinear neighbour on each side makes the planner fold the movement into something.
     Case::new(op, name, vec![Input::new(shape, RANGE)], move |_, x| f(x[0].tanh()?)?.square())
 }
 
 type Made<'g> = Result<wgrad_core::Tensor<'g>, wgrad_core::GraphError>;
 
-fn bare(op: &str, name: String, shape: &[usize], f: impl for<'g> Fn(wgrad_core::Tensor<'g>) -> Made<'g> + 'static) -> Case {
+fn bare(
+    op: &str,
+    name: String,
+    shape: &[usize],
+    f: impl for<'g> Fn(wgrad_core::Tensor<'g>) -> Made<'g> + 'static,
+) -> Case {
     Case::new(op, format!("{name}, bare"), vec![Input::new(shape, RANGE)], move |_, x| f(x[0]))
 }
 
@@ -72,7 +82,10 @@ fn views() -> Vec<Case> {
         cases.push(bare("permute", name.clone(), shape, move |x| x.permute(perm)));
         cases.push(one("permute", name, shape, move |x| x.permute(perm)));
     }
-    cases.push(Case::new("detach", "one factor", vec![Input::new([9], RANGE)], |_, x| x[0].mul(x[0].detach()?)).without_differences());
+    cases.push(
+        Case::new("detach", "one factor", vec![Input::new([9], RANGE)], |_, x| x[0].mul(x[0].detach()?))
+            .without_differences(),
+    );
     cases
 }
 

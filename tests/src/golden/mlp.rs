@@ -131,8 +131,7 @@ fn network<'g>(
             ["linear", weight, bias] => {
                 let shape = crate::golden::sizes(&shapes[*weight])?;
                 let &[outputs, inputs] = shape.as_slice() else { return Err(format!("{weight} is {shape:?}")) };
-                let linear =
-                    Linear { inputs, outputs, weight: Initializer::Zeros, bias: Some(Initializer::Zeros) };
+                let linear = Linear { inputs, outputs, weight: Initializer::Zeros, bias: Some(Initializer::Zeros) };
                 x = linear.forward(&params.child(i), x).map_err(|e: Error| e.to_string())?;
                 names.extend([(*weight).to_owned(), (*bias).to_owned()]);
                 continue;

@@ -111,7 +111,8 @@ pub fn case(file: &Value, case: &Value) -> Result<Trajectory, String> {
                 .iter()
                 .enumerate()
                 .map(|(i, shape)| {
-                    feed(&builder, entry, &format!("g{i}"), TensorType::f32(shape.as_slice())).map_err(|e| e.to_string())
+                    feed(&builder, entry, &format!("g{i}"), TensorType::f32(shape.as_slice()))
+                        .map_err(|e| e.to_string())
                 })
                 .collect();
         }
@@ -203,8 +204,7 @@ pub struct Classical {
 pub fn classical(case: &Value) -> Result<Classical, String> {
     let (a, b) = (number(&case["a"])?, number(&case["b"])?);
     let optimizer: Optimizer = Sgd { learning_rate: number(&case["lr"])?, weight_decay: 0.0 }.into();
-    let iterates: Vec<Vec<f64>> =
-        list(&case["iterates_x_y_J"])?.iter().map(numbers).collect::<Result<_, _>>()?;
+    let iterates: Vec<Vec<f64>> = list(&case["iterates_x_y_J"])?.iter().map(numbers).collect::<Result<_, _>>()?;
     let builder = Builder::new();
     let mut value = None;
     let (mut entry, variables) = step(&builder, &optimizer, &[vec![], vec![]], |_, p| {

@@ -324,6 +324,19 @@ fn updates_in_place() {
 }
 
 #[test]
+fn stores_wait_for_later_loads() {
+    for n in [1usize, 3000] {
+        let of = |b| operand(b, contiguous(&[n]));
+        let negated = |v| Inst::Unary(Unary::Neg, value(v));
+        // The first result is known before the second operand is used, but goes where that comes from.
+        let body = vec![Inst::Load(0), Inst::Load(1), negated(0), negated(1)];
+        let stores = vec![store(2, 1, 0), store(3, 0, 0)];
+        let k = kernel("crossed", &[n], Kind::Map, vec![of(0), of(1)], body, stores);
+        check(&k, &[floats(n, 1), floats(n, 2)], 0.0);
+    }
+}
+
+#[test]
 fn selects_of_every_kind() {
     for n in [1usize, 1030] {
         let of = |b, varies: bool| operand(b, linear(0, &[i64::from(varies)]));

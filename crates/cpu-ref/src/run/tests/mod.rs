@@ -2,6 +2,7 @@
 
 mod map;
 mod matmul;
+mod programs;
 mod random_kernels;
 mod reference;
 mod rows;

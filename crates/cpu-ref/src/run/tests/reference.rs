@@ -1,6 +1,6 @@
 //! What kernels mean, point by point, with the standard library's functions.
 
-use wgrad_core::plan::{Index, Inst, Kernel, Kind, MatMul, Matrix};
+use wgrad_core::plan::{Index, Inst, Kernel, Kind, MatMul, Matrix, ValueId};
 use wgrad_core::{Binary, Compare, DType, Reduce, Unary, philox4x32};
 
 /// Runs a kernel on buffers of words.
@@ -11,7 +11,7 @@ pub(super) fn run(kernel: &Kernel, buffers: &mut [Vec<u32>]) {
         Some((&last, rest)) if is_rows => (rest, last),
         _ => (&kernel.space[..], 1),
     };
-    let levels = kernel.levels();
+    let (levels, dtypes) = (kernel.levels(), kernel.dtypes());
     for number in 0..outer.iter().product() {
         let mut point = unflatten(number, outer);
         if is_rows {
@@ -26,7 +26,7 @@ pub(super) fn run(kernel: &Kernel, buffers: &mut [Vec<u32>]) {
                 if is_rows {
                     point[outer.len()] = element;
                 }
-                lanes.push(eval(kernel, inst, &point, element, row, &values, &before));
+                lanes.push(eval(kernel, &dtypes, inst, &point, (element, row), &values, &before));
             }
             values.push(lanes);
         }
@@ -50,19 +50,18 @@ pub(super) fn unflatten(mut number: usize, sizes: &[usize]) -> Vec<usize> {
 
 fn eval(
     kernel: &Kernel,
+    dtypes: &[DType],
     inst: &Inst,
     point: &[usize],
-    element: usize,
-    row: usize,
+    (element, row): (usize, usize),
     values: &[Vec<u32>],
     buffers: &[Vec<u32>],
 ) -> u32 {
-    let get = |v: &wgrad_core::plan::ValueId| {
+    let get = |v: &ValueId| {
         let lanes = &values[v.index()];
         lanes[if lanes.len() == 1 { 0 } else { element }]
     };
-    let float = |v: &wgrad_core::plan::ValueId| f32::from_bits(get(v));
-    let dtypes = kernel.dtypes();
+    let float = |v: &ValueId| f32::from_bits(get(v));
     let at = |index: &Index| usize::try_from(index.at(point)).unwrap();
     match inst {
         Inst::Const(_, bits) => *bits,

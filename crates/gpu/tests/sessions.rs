@@ -1,0 +1,222 @@
+//! What sessions promise besides numbers: errors, counters, memory, sharing of pipelines, repeatability.
+
+mod common;
+
+use common::{floats, modes, program};
+use wgrad_core::plan::{Backend, BackendError, BufferClass, PrepareOptions, Session, Source, Target};
+use wgrad_core::{
+    Builder, Entry, EntryId, Fetch, HostSlice, HostVec, Init, Program, Role, TensorType, Update, VarId, lower,
+};
+use wgrad_gpu::{Capabilities, GpuBackend, GpuOptions, Interface, SHADERS, Selector, adapters, devices, modules};
+
+fn backend() -> Option<GpuBackend> {
+    modes().first()?;
+    Some(GpuBackend::open(&Selector::default()).expect("opened before"))
+}
+
+/// `x <- x + feed`, of a length that is no multiple of four.
+fn counter(len: usize) -> Program {
+    let b = Builder::new();
+    let x = b.variable("x", TensorType::f32([len]), Init::Fill(wgrad_core::Scalar::F32(1.0)), Role::Other).expect("x");
+    let y = b.feed("y", TensorType::f32([len])).expect("y");
+    let sum = x.add(y).expect("sum");
+    let update = Update { variable: VarId::from_index(0), node: sum.id() };
+    let fetch = Fetch { name: "sum".to_owned(), node: sum.id() };
+    let feeds = vec![wgrad_core::FeedId::from_index(0)];
+    let entry = Entry { name: "count".to_owned(), feeds, fetches: vec![fetch], updates: vec![update] };
+    Program { graph: b.into_graph(), entries: vec![entry] }
+}
+
+#[test]
+fn variables_stay_and_nothing_is_allocated() {
+    let entry = EntryId::from_index(0);
+    for (mode, backend) in modes() {
+        let plan = lower(&counter(11), backend.target()).expect("a plan");
+        let memory = plan.memory().total_bytes() as u64;
+        let dispatches = plan.entries[0].dispatches.len() as u64;
+        let mut calls = vec![];
+        let mut note = |p: wgrad_core::plan::Progress| calls.push((p.done, p.total));
+        let options = PrepareOptions { progress: Some(&mut note), poison: false };
+        let mut session = backend.session(plan, options).expect("a session");
+        assert_eq!(calls.first().map(|c| c.0), Some(0), "{mode}");
+        assert!(calls.last().is_some_and(|(done, total)| *done > 0 && done == total), "{mode}: {calls:?}");
+        let before = session.counters();
+        assert_eq!(before.allocated_bytes, memory, "{mode}");
+        for _ in 0..100 {
+            session.run(entry, &[HostSlice::F32(&[0.5; 11])]).expect("a run");
+        }
+        let after = session.counters();
+        assert_eq!(after.allocations, before.allocations, "{mode}");
+        assert_eq!(after.submissions, 100, "{mode}");
+        assert_eq!(after.dispatches, 100 * dispatches, "{mode}");
+        let x = Source::Variable(VarId::from_index(0));
+        assert_eq!(session.read(x), Ok(HostVec::F32(vec![51.0; 11])), "{mode}");
+        session.write(VarId::from_index(0), HostSlice::F32(&[2.0; 11])).expect("a write");
+        let read = pollster::block_on(session.read_async(x));
+        assert_eq!(read, Ok(HostVec::F32(vec![2.0; 11])), "{mode}");
+    }
+}
+
+#[test]
+fn misuse_is_an_error() {
+    let Some(backend) = backend() else { return };
+    let plan = lower(&counter(5), backend.target()).expect("a plan");
+    let mut session = backend.session(plan, PrepareOptions::default()).expect("a session");
+    let (entry, data) = (EntryId::from_index(0), [0.0f32; 5]);
+    assert!(matches!(session.run(entry, &[]), Err(BackendError::Feed { .. })));
+    assert!(matches!(session.run(entry, &[HostSlice::F32(&data[..4])]), Err(BackendError::Feed { .. })));
+    assert!(matches!(session.run(entry, &[HostSlice::U32(&[0; 5])]), Err(BackendError::Feed { .. })));
+    let nowhere = EntryId::from_index(7);
+    assert!(matches!(session.run(nowhere, &[HostSlice::F32(&data)]), Err(BackendError::Unknown { .. })));
+    assert!(matches!(session.read(Source::Fetch(entry, 3)), Err(BackendError::Unknown { .. })));
+    let stranger = VarId::from_index(9);
+    assert!(matches!(session.read(Source::Variable(stranger)), Err(BackendError::Unknown { .. })));
+    assert!(matches!(session.write(stranger, HostSlice::F32(&data)), Err(BackendError::Unknown { .. })));
+    let short = session.write(VarId::from_index(0), HostSlice::F32(&data[..2]));
+    assert!(matches!(short, Err(BackendError::Write { .. })));
+    session.run(entry, &[HostSlice::F32(&data)]).expect("the session still works");
+}
+
+#[test]
+fn missing_device_lists_what_there_is() {
+    let selector = Selector { interface: Interface::Any, adapter: Some("no such adapter".to_owned()) };
+    let Err(BackendError::NoDevice { wanted, found }) = GpuBackend::open(&selector) else {
+        panic!("opened a device that does not exist");
+    };
+    assert!(wanted.contains("no such adapter"), "{wanted}");
+    assert_eq!(found, devices().iter().map(ToString::to_string).collect::<Vec<_>>());
+}
+
+#[test]
+fn devices_can_be_opened() {
+    if backend().is_none() {
+        return;
+    }
+    for adapter in adapters(Interface::Vulkan) {
+        let opened = pollster::block_on(GpuBackend::with_adapter(&adapter, GpuOptions::default())).expect("opens");
+        assert_eq!(opened.info(), adapter.info());
+        let part = adapter.info().name[1..].to_uppercase();
+        let selector = Selector { interface: Interface::Vulkan, adapter: Some(part) };
+        assert!(GpuBackend::open(&selector).is_ok(), "{selector}");
+    }
+}
+
+/// After the device is gone every call is an error that says so, and none hangs.
+#[test]
+fn lost_device() {
+    let Some(backend) = backend() else { return };
+    let plan = lower(&counter(5), backend.target()).expect("a plan");
+    let mut session = backend.session(plan.clone(), PrepareOptions::default()).expect("a session");
+    let entry = EntryId::from_index(0);
+    session.run(entry, &[HostSlice::F32(&[0.0; 5])]).expect("a run");
+    backend.destroy();
+    let x = Source::Variable(VarId::from_index(0));
+    let lost = |what: &str, result: Result<(), BackendError>| {
+        assert!(matches!(result, Err(BackendError::DeviceLost { .. })), "{what}: {result:?}");
+    };
+    lost("reading", session.read(x).map(drop));
+    lost("running", session.run(entry, &[HostSlice::F32(&[0.0; 5])]));
+    lost("writing", session.write(VarId::from_index(0), HostSlice::F32(&[0.0; 5])));
+    lost("preparing", backend.session(plan, PrepareOptions::default()).map(drop));
+}
+
+/// A plan that is too large for the device fails with words when it is prepared.
+#[test]
+fn too_large_a_buffer_is_an_error() {
+    let Some(backend) = backend() else { return };
+    let mut plan = lower(&counter(5), backend.target()).expect("a plan");
+    plan.buffers[0].len = 1 << 40;
+    let error = backend.session(plan, PrepareOptions::default()).expect_err("4 TiB");
+    assert!(matches!(error, BackendError::Device { .. } | BackendError::OutOfMemory { .. }), "{error}");
+    assert!(error.to_string().contains("allocating"), "{error}");
+}
+
+/// Reading more than the staging buffer holds goes in pieces.
+#[test]
+fn reading_in_pieces() {
+    let Some(backend) = backend() else { return };
+    let len = 1000;
+    let mut plan = lower(&counter(len), backend.target()).expect("a plan");
+    for buffer in &mut plan.buffers {
+        if buffer.class == BufferClass::Readback {
+            buffer.len = 64;
+        }
+    }
+    let mut session = backend.session(plan, PrepareOptions::default()).expect("a session");
+    let data = floats(len, 3);
+    session.write(VarId::from_index(0), HostSlice::F32(&data)).expect("a write");
+    assert_eq!(session.read(Source::Variable(VarId::from_index(0))), Ok(HostVec::F32(data)));
+}
+
+#[test]
+fn runs_repeat_bit_by_bit() {
+    let Some(backend) = backend() else { return };
+    let types = [TensorType::f32([70, 90]), TensorType::f32([90, 64])];
+    let program = program(&types, |_, x| Ok(vec![x[0].matmul(x[1])?.tanh()?.sum(&[0], false)?]));
+    let (a, b) = (floats(6300, 1), floats(5760, 2));
+    let entry = EntryId::from_index(0);
+    let mut results = vec![];
+    for _ in 0..2 {
+        let plan = lower(&program, backend.target()).expect("a plan");
+        let mut session = backend.session(plan, PrepareOptions::default()).expect("a session");
+        for _ in 0..2 {
+            session.run(entry, &[HostSlice::F32(&a), HostSlice::F32(&b)]).expect("a run");
+            let read = session.read(Source::Fetch(entry, 0)).expect("a value");
+            results.push(read.as_slice().words().collect::<Vec<_>>());
+        }
+    }
+    assert!(results.iter().all(|r| *r == results[0]));
+}
+
+/// A chain of equal layers, with its gradients, updated by plain descent.
+fn deep(layers: usize) -> Program {
+    let b = Builder::new();
+    let x = b.feed("x", TensorType::f32([16, 32])).expect("x");
+    let weights: Vec<_> = (0..layers)
+        .map(|i| {
+            let init = Init::Normal { mean: 0.0, std: 0.1, seed: 1, stream: u32::try_from(i).expect("small") };
+            b.variable(&format!("w{i}"), TensorType::f32([32, 32]), init, Role::Parameter).expect("w")
+        })
+        .collect();
+    let y = weights.iter().fold(x, |y, w| y.matmul(*w).and_then(|y| y.tanh()).expect("a layer"));
+    let loss = y.mul(y).and_then(|y| y.mean_all()).expect("a loss");
+    let gradients = b.grad(loss, &weights).expect("gradients");
+    let updates = weights
+        .iter()
+        .zip(gradients)
+        .enumerate()
+        .map(|(i, (w, g))| {
+            let next = g.mul(0.1).and_then(|g| w.sub(g)).expect("an update");
+            Update { variable: VarId::from_index(i), node: next.id() }
+        })
+        .collect();
+    let fetches = vec![Fetch { name: "loss".to_owned(), node: loss.id() }];
+    let feeds = vec![wgrad_core::FeedId::from_index(0)];
+    let entry = Entry { name: "train".to_owned(), feeds, fetches, updates };
+    Program { graph: b.into_graph(), entries: vec![entry] }
+}
+
+fn distinct(layers: usize, capabilities: &Capabilities, target: &Target) -> usize {
+    let plan = lower(&deep(layers), target).expect("a plan");
+    let modules = modules(&plan, capabilities).expect("code");
+    modules.iter().flatten().map(|m| m.wgsl.as_str()).collect::<std::collections::BTreeSet<_>>().len()
+}
+
+/// Equal layers share their pipelines, on a device of any kind; no device is needed to know it.
+#[test]
+fn deep_networks_compile_once() {
+    let limits = wgrad_core::plan::Limits::WEBGPU;
+    let target = Target { name: "none".to_owned(), limits, arguments: true, readback: true };
+    let software = Capabilities { software: true, subgroup_size: Some(8), ..Capabilities::webgpu() };
+    for capabilities in [Capabilities::webgpu(), software] {
+        assert_eq!(distinct(24, &capabilities, &target), distinct(6, &capabilities, &target));
+    }
+}
+
+#[test]
+fn shader_files_are_there() {
+    assert!(SHADERS.len() >= 9);
+    for (name, text) in SHADERS {
+        assert!(text.contains("fn "), "{name}");
+    }
+}
