@@ -17,7 +17,6 @@ pub enum Data {
 
 impl Data {
     /// As a backend takes it: floats rounded to single precision.
-    #[expect(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
     pub fn to_host(&self) -> HostVec {
         match self {
             Self::Float(v) => HostVec::F32(v.iter().map(|&x| x as f32).collect()),
@@ -42,8 +41,12 @@ impl Data {
     }
 }
 
+/// Whether a difference is within a bound. One that is not a number is not.
+pub fn within(difference: f64, bound: f64) -> bool {
+    difference <= bound
+}
+
 /// Numbers rounded to single precision.
-#[expect(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
 pub fn round(values: &[f64]) -> Vec<f64> {
     values.iter().map(|&x| f64::from(x as f32)).collect()
 }
@@ -149,6 +152,18 @@ pub fn engines(gpu: Gpu) -> Result<(Vec<Engine>, Vec<String>), String> {
         Err(reason) if demanded || reason.starts_with(BROKEN) => Err(format!("no GPU adapter: {reason}")),
         Err(reason) => Ok((engines, vec![format!("SKIPPED: no GPU adapter: {reason}")])),
     }
+}
+
+/// [`engines`] for a test: prints the notes, and fails where a GPU is demanded that is not there.
+///
+/// # Panics
+/// If a GPU is demanded and there is none, or if it cannot be opened.
+pub fn all_engines() -> Vec<Engine> {
+    let (engines, notes) = engines(Gpu::Auto).unwrap_or_else(|message| panic!("{message}"));
+    for note in notes {
+        println!("{note}");
+    }
+    engines
 }
 
 /// Set to 1, it makes every test fail that finds no GPU.

@@ -153,7 +153,7 @@ pub fn compare(got: &[f64], wanted: &Bounded) -> Outcome {
             ));
         }
         let share = if error == 0.0 || wanted.is_nan() { 0.0 } else { error / bound };
-        if outcome.worst.is_none_or(|worst| !(share <= worst.share)) {
+        if outcome.worst.is_none_or(|worst| share > worst.share || share.is_nan()) {
             outcome.worst = Some(report::Worst { error, bound, share, element: i });
         }
     }

@@ -111,7 +111,7 @@ fn grow<'g>(
         11 => x.reshape([shape.len()])?,
         12 if rank > 0 => {
             let size = shape[last];
-            let split = (2..=size).find(|d| size % d == 0).unwrap_or(1).max(1);
+            let split = (2..=size).find(|d| size.is_multiple_of(*d)).unwrap_or(1).max(1);
             let mut to = shape.to_vec();
             to.pop();
             to.extend([split, size / split]);

@@ -78,7 +78,6 @@ impl Input {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
 fn floats(len: usize, mut draw: impl FnMut() -> f64) -> Data {
     Data::Float((0..len).map(|_| f64::from(draw() as f32)).collect())
 }
@@ -100,7 +99,6 @@ impl Random {
         Self(hash ^ seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half is the random word")]
     fn word(&mut self) -> u32 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;

@@ -10,7 +10,7 @@ use serde_json::Value;
 pub struct Unsupported {
     /// The reference file.
     pub file: &'static str,
-    /// The operation, optimizer, run or list in the file; `*` for the whole file.
+    /// The operation, optimizer, run or list in the file; `*` for any.
     pub what: &'static str,
     /// Which of its cases.
     pub only: Only,
@@ -25,7 +25,7 @@ pub enum Only {
     Every,
     /// Those of this label.
     Label(&'static str),
-    /// Those with this attribute given, and not null, false or 0.
+    /// Those with this attribute, hyperparameter or part given, and not null, false or 0.
     With(&'static str),
     /// Those with a target equal to the attribute `ignore_index`.
     TargetIgnored,
@@ -39,7 +39,7 @@ impl Only {
             Self::Every => true,
             Self::Label(label) => case["label"].as_str() == Some(label),
             Self::With(name) => {
-                let value = &attrs[name];
+                let value = if attrs[name].is_null() { &case[name] } else { &attrs[name] };
                 !(value.is_null() || value.as_bool() == Some(false) || value.as_f64() == Some(0.0))
             }
             Self::TargetIgnored => {
@@ -148,7 +148,7 @@ pub const LIST: &[Unsupported] = &[
     every(ADAPTIVE, "radam", OPTIMIZER),
     every(ADAPTIVE, "radam_paper", OPTIMIZER),
     every(OTHER, "*", OPTIMIZER),
-    every("mlp.json", "c", "batch normalisation is not built yet"),
+    only("mlp.json", "*", Only::With("batch_norm"), "batch normalisation is not built yet"),
     every("special.json", "sparse_adam", OPTIMIZER),
     every("special.json", "gradient_accumulation", "gradient accumulation is not built yet"),
     every("special.json", "gradient_noise", "gradient noise is not built yet"),

@@ -15,7 +15,7 @@ use wgrad_core::{
 };
 use wgrad_cpu_ref::{CpuBackend, Oracle, OracleFeed};
 use wgrad_tests::corpus::feed;
-use wgrad_tests::engine::{Engine, Gpu, engines};
+use wgrad_tests::engine::all_engines;
 
 /// Asserts that an error's text has every part.
 #[track_caller]
@@ -31,14 +31,6 @@ fn refused<T>(result: Result<T, GraphError>, parts: &[&str]) {
         Ok(_) => panic!("accepted, though it should be refused with {parts:?}"),
         Err(error) => says(&error.to_string(), parts),
     }
-}
-
-fn all_engines() -> Vec<Engine> {
-    let (engines, notes) = engines(Gpu::Auto).unwrap();
-    for note in notes {
-        println!("{note}");
-    }
-    engines
 }
 
 fn parameter<'g>(builder: &'g Builder, name: &str, shape: &[usize]) -> Tensor<'g> {

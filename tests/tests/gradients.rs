@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use wgrad_core::{Binary, Builder, DType, Entry, Fetch, GraphError, Program, Reduce, Tensor, TensorType, Unary};
 use wgrad_tests::corpus::{Case, all, feed};
-use wgrad_tests::engine::{Data, run_oracle};
+use wgrad_tests::engine::{Data, run_oracle, within};
 use wgrad_tests::sample::{Domain, Input, Random};
 
 /// Step of the differences. Their truncation error goes with its fourth power, the rounding error with its inverse.
@@ -104,7 +104,7 @@ fn check(case: &Case, order: usize) -> Result<(), String> {
     let far = loss(2.0 * STEP)? - loss(-2.0 * STEP)?;
     let difference = (8.0 * near - far) / (12.0 * STEP);
     let scale = terms.iter().fold(here[0][0].abs().max(1.0), |sum, term| sum + term.abs());
-    if !((difference - derivative).abs() <= TOLERANCE * scale) {
+    if !within((difference - derivative).abs(), TOLERANCE * scale) {
         return Err(format!("{case:?}: order {order}: {derivative:e}, but differences give {difference:e}"));
     }
     Ok(())

@@ -5,18 +5,10 @@ use wgrad::nn::{Activation, Mlp, Model, Params};
 use wgrad_core::plan::{Limits, PlanError, PrepareOptions, Session, Source, Target};
 use wgrad_core::{Builder, Entry, EntryId, Fetch, HostSlice, HostVec, Op, Program, Tensor, TensorType, lower};
 use wgrad_tests::corpus::feed;
-use wgrad_tests::engine::{Engine, Gpu, engines};
+use wgrad_tests::engine::{Engine, all_engines};
 
 /// More elements than 65,535 workgroups of 256 invocations have, and no multiple of anything.
 const MANY: usize = 65_535 * 256 + 259;
-
-fn all_engines() -> Vec<Engine> {
-    let (engines, notes) = engines(Gpu::Auto).unwrap();
-    for note in notes {
-        println!("{note}");
-    }
-    engines
-}
 
 /// A program of one entry on one feed.
 fn program(ty: TensorType, build: impl for<'g> FnOnce(Tensor<'g>) -> Vec<Tensor<'g>>) -> Program {

@@ -9,19 +9,11 @@ use wgrad::train::{TrainOptions, TrainProgram};
 use wgrad_core::plan::{BufferClass, Counters, Session, Source};
 use wgrad_core::{EntryId, HostSlice, HostVec, VarId, lower};
 use wgrad_cpu_ref::{Oracle, OracleFeed};
-use wgrad_tests::engine::{self, Engine, Gpu, engines};
+use wgrad_tests::engine::{self, Engine, all_engines};
 use wgrad_tests::sample::Random;
 
 /// How far losses of an epoch may part on different engines, relatively.
 const LOSS_TOLERANCE: f64 = 1e-4;
-
-fn all_engines() -> Vec<Engine> {
-    let (engines, notes) = engines(Gpu::Auto).unwrap();
-    for note in notes {
-        println!("{note}");
-    }
-    engines
-}
 
 fn optimizers() -> [Optimizer; 4] {
     [
@@ -33,7 +25,6 @@ fn optimizers() -> [Optimizer; 4] {
 }
 
 /// Rows in clusters, one for each class, so that there is something to learn.
-#[expect(clippy::cast_possible_truncation, reason = "features are f32")]
 fn clusters(rows: usize, width: usize, classes: u32) -> Dataset {
     let mut random = Random::new(11);
     let mut features = Vec::new();
@@ -50,7 +41,6 @@ fn clusters(rows: usize, width: usize, classes: u32) -> Dataset {
 }
 
 /// Rows of numbers with a smooth function of them.
-#[expect(clippy::cast_possible_truncation, reason = "features are f32")]
 fn curve(rows: usize, width: usize) -> Dataset {
     let mut random = Random::new(12);
     let mut features = Vec::new();

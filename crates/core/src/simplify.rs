@@ -6,7 +6,7 @@
 //! 3. `x+0`, `x-0`, `x·1`, `x/1`, `x^1`, `x^0`, `x²` as a product, `x^-1`; `-(-x)`, `x·(-1)`, `a+(-b)`, `a-(-b)`;
 //! 4. a selection by a constant mask, or among equals;
 //! 5. detached values: differentiation is over;
-//! 6. reductions over axes of size 1 or 0, products over an inner size of 0;
+//! 6. reductions over axes of size 1 or 0, products over an inner size of 0, sums of no rows;
 //! 7. whatever moves elements and leaves them where they are; two such moves that are one; repetition of a constant;
 //! 8. a permutation of the last two axes under a product, which becomes a flag of the product.
 //!
@@ -84,8 +84,8 @@ fn rewrite(graph: &mut Graph, op: &Op) -> Option<NodeId> {
         | Op::Splat { .. }
         | Op::Iota { .. }
         | Op::RandomBits { .. }
-        | Op::Gather { .. }
-        | Op::ScatterAdd { .. } => None,
+        | Op::Gather { .. } => None,
+        Op::ScatterAdd { index, updates, rows } => scatter_add(graph, index, updates, rows),
         Op::Constant { ref values, dtype: _, ref shape } => {
             let (&value, rest) = values.split_first()?;
             rest.iter().all(|v| *v == value).then(|| put(graph, Op::Splat { value, shape: shape.clone() }))
@@ -173,6 +173,15 @@ fn reduce(graph: &mut Graph, op: Reduce, x: NodeId, axes: &[usize]) -> Option<No
         return Some(put(graph, Op::Splat { value: fold::reduce(op, value, count), shape: reduced }));
     }
     (needed.len() < axes.len()).then(|| put(graph, Op::Reduce { op, x, axes: needed }))
+}
+
+/// Sums of nothing.
+fn scatter_add(graph: &mut Graph, index: NodeId, updates: NodeId, rows: usize) -> Option<NodeId> {
+    let index = &graph.ty(index).shape;
+    let row = graph.ty(updates).shape[index.rank()..].iter().copied();
+    let shape: Shape = std::iter::once(rows).chain(row).collect();
+    let value = Scalar::F32(fold::empty(Reduce::Sum));
+    index.is_empty().then(|| put(graph, Op::Splat { value, shape }))
 }
 
 fn matmul(graph: &mut Graph, op: &Op, operands: [NodeId; 2], transposes: [bool; 2]) -> Option<NodeId> {

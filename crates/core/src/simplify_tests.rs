@@ -102,6 +102,10 @@ fn reductions() {
     check(|b, _, _| b.splat(Scalar::F32(0.5), [4, 5])?.min(&[0, 1], false), &["%2 = splat 0.5 : f32[]"]);
     check(|b, _, _| b.constant_f64(&[], [0, 2])?.sum(&[0], false), &["%2 = splat 0.0 : f32[2]"]);
     check(|b, _, _| b.constant_f64(&[], [2, 0])?.max(&[1], true), &["%2 = splat -inf : f32[2,1]"]);
+    check(
+        |b, _, _| b.constant_f64(&[], [0, 3])?.scatter_add(b.constant_u32(&[], [0])?, 2),
+        &["%2 = splat 0.0 : f32[2,3]"],
+    );
 }
 
 #[test]

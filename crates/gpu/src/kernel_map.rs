@@ -13,8 +13,6 @@ use crate::store::stores;
 use crate::template::{MAP, fill};
 use crate::words::Words;
 
-/// Stretches of points that a workgroup takes on a software driver, at most: measured best on lavapipe.
-const RUN_MAX: usize = 16;
 /// Workgroups that a software driver should have before they take more than one stretch.
 const GROUPS_MIN: usize = 8;
 
@@ -34,7 +32,7 @@ pub(crate) fn part(
     let chunks = if wide { points / 4 } else { points };
     let count = words.add(chunks);
     let (run, run_text) = if machine.software {
-        let run = (chunks / (machine.size * GROUPS_MIN)).clamp(1, RUN_MAX);
+        let run = (chunks / (machine.size * GROUPS_MIN)).clamp(1, machine.run_max);
         (run, words.add(run))
     } else {
         (1, "1u".to_owned())

@@ -116,24 +116,16 @@ pub(crate) fn part(
             }
         }
     }
-    // The rows of the epilogue are a loop: written out, their loads and stores would take longer to compile than the product.
-    let results: Vec<_> = (0..rows * vectors).map(|at| format!("acc{}_{}", at / vectors, at % vectors)).collect();
-    let before = format!(
-        "var results = array<vec4f, {}>({});\nfor (var r = 0u; r < {rows}u; r += 1u) {{\n",
-        rows * vectors,
-        results.join(", ")
-    );
     let grid = Grid {
-        rows: vec!["(i0 + r)".to_owned()],
+        rows: (0..rows).map(|r| format!("(i0 + {r}u)")).collect(),
         columns: (0..vectors).map(|v| format!("j{v}")).collect(),
         rows_fit,
         columns_fit,
         wide: true,
-        around_rows: (before, "}\n".to_owned()),
+        around_rows: Default::default(),
     };
     let mut epilogue = String::new();
-    let result = |_, v| format!("results[r * {vectors}u + {v}u]");
-    product.epilogue(&tile, &grid, &result, &mut epilogue, shared)?;
+    product.epilogue(&tile, &grid, &|r, v| format!("acc{r}_{v}"), &mut epilogue, shared)?;
     let holes = [("names", words.names()), ("start", &start), ("four", &four), ("epilogue", &epilogue)];
     Ok((fill(MATMUL_SUBGROUP, &holes)?, product.count))
 }

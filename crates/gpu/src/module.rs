@@ -80,17 +80,23 @@ pub fn modules(plan: &Plan, capabilities: &Capabilities) -> Result<Vec<Vec<Modul
     Ok(entries)
 }
 
+/// Stretches of points that a workgroup takes on a software driver, at most: measured best on lavapipe.
+const RUN_MAX: usize = 16;
+/// The same beside a matrix product. Lavapipe knows no branches: every workgroup goes through the code of all kernels, masked.
+const RUN_BESIDE_PRODUCT_MAX: usize = 64;
+
 /// Invocations of a workgroup where nothing else decides: on a software driver one SIMD vector, because a workgroup is a
 /// thread's work and few workgroups leave threads idle.
 fn machine(dispatch: &Dispatch, capabilities: &Capabilities) -> Machine {
     let subgroup = capabilities.subgroup_size;
-    let mut machine = Machine { software: capabilities.software, size: 64, subgroup };
+    let mut machine = Machine { software: capabilities.software, size: 64, run_max: RUN_MAX, subgroup };
     if capabilities.software {
         let wants_subgroup = dispatch.kernels.iter().any(|k| kernel_matmul::wants_subgroup(k, &machine));
-        machine.size = match subgroup {
-            Some(size) if wants_subgroup => size,
-            _ => 8,
-        };
+        machine.size = 8;
+        if let (true, Some(size)) = (wants_subgroup, subgroup) {
+            machine.size = size;
+            machine.run_max = RUN_BESIDE_PRODUCT_MAX;
+        }
     }
     machine
 }

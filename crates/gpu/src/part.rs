@@ -9,6 +9,8 @@ pub(crate) struct Machine {
     pub(crate) software: bool,
     /// Invocations of a workgroup, the same for all kernels of a dispatch.
     pub(crate) size: usize,
+    /// Stretches of points that a workgroup takes, at most.
+    pub(crate) run_max: usize,
     /// Size of subgroups, if they may be used.
     pub(crate) subgroup: Option<usize>,
 }

@@ -28,7 +28,9 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
             ("--gpu", "required") => options.gpu = Gpu::Required,
             ("--filter", _) => options.filter = Some(value),
             _ => {
-                return Err(format!("does not know {flag} {value}; it takes --gpu auto|off|required and --filter TEXT"));
+                return Err(format!(
+                    "does not know {flag} {value}; it takes --gpu auto|off|required and --filter TEXT"
+                ));
             }
         }
     }

@@ -53,6 +53,9 @@ impl Run {
 /// # Errors
 /// If it is written otherwise than the schema says, or asks for something unknown.
 pub fn run(run: &Value) -> Result<Run, String> {
+    if text(&run["batch"])? != "all rows at every step" || !run["weight_decay_applies_to"].is_null() {
+        return Err("only runs on all rows, with one weight decay for all parameters, are known".to_owned());
+    }
     let (x, y) = (tensor(&run["X"])?, tensor(&run["y"])?);
     let optimizer = optimizer(text(&run["optimizer"])?, &run["hyper"])?;
     let layers = list(&run["layers"])?.iter().map(text).collect::<Result<Vec<_>, _>>()?;
@@ -149,7 +152,6 @@ fn network<'g>(
 }
 
 fn label(v: f64) -> Result<u32, String> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked by the comparison")]
     let label = v as u32;
     if f64::from(label) == v { Ok(label) } else { Err(format!("{v} is not a label")) }
 }

@@ -99,7 +99,6 @@ fn typed(reference: &Reference) -> Result<(TensorType, Data), String> {
         return Ok((TensorType::f32(shape), Data::Float(reference.data.clone())));
     }
     let integer = |&v: &f64| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked by the comparison")]
         let int = v as u32;
         (f64::from(int) == v).then_some(int).ok_or_else(|| format!("{v} is not an index"))
     };
@@ -171,7 +170,7 @@ fn build<'g>(builder: &'g Builder, op: &str, attrs: &Value, x: &[Tensor<'g>]) ->
 /// `x Wᵀ + b`.
 fn linear<'g>(x: Tensor<'g>, w: Tensor<'g>, b: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
     match x.shape().rank() {
-        0 | 1 | 2 => x.matmul_t(w, false, true)?.add(b),
+        0..=2 => x.matmul_t(w, false, true)?.add(b),
         rank => {
             // The leading axes are rows of one matrix.
             let shape = x.shape();

@@ -132,7 +132,7 @@ impl Report {
                 row.failures.push(format!("{engine} {pass}, {case}, {place}: {failure}"));
             }
             if let Some(worst) = worst
-                && row.worst.is_none_or(|w| !(worst.share <= w.share))
+                && row.worst.is_none_or(|w| worst.share > w.share || worst.share.is_nan())
             {
                 row.worst = Some(worst);
                 row.place = format!("{case}, {place}, element {}", worst.element);

@@ -30,18 +30,23 @@ fn is_target(tree: &Tree, package: &str, inside: &str) -> bool {
     by_place || folder_target || manifest.is_some_and(|file| file.text.contains(&format!("path = \"{inside}\"")))
 }
 
-/// Whether a parent module has `mod name;`, or names the file as the path of one.
+/// Whether a parent module has `mod name;`, or some module names the file as the path of one.
 fn is_declared(tree: &Tree, path: &str) -> bool {
     let module = path.strip_suffix("/mod.rs").or_else(|| path.strip_suffix(".rs")).unwrap_or(path);
     let Some((folder, name)) = module.rsplit_once('/') else { return false };
     let declaration = format!("mod {name};");
-    let named = format!("#[path = \"{name}.rs\"]");
-    let in_folder = tree.files.iter().filter(|file| file.path.rsplit_once('/').is_some_and(|(of, _)| of == folder));
-    let parents = in_folder.filter(|file| file.path != path).chain(tree.find(&format!("{folder}.rs")));
-    let lines = parents.flat_map(|parent| parent.text.lines());
-    lines
-        .map(str::trim)
-        .any(|line| line == declaration || line.ends_with(&format!(" {declaration}")) || line.starts_with(&named))
+    let declares = |line: &str| line == declaration || line.ends_with(&format!(" {declaration}"));
+    let parent = format!("{folder}.rs");
+    let is_parent = |of: &str| of == parent || (of != path && folder_of(of) == folder);
+    tree.ending(".rs").any(|file| is_parent(&file.path) && file.text.lines().map(str::trim).any(declares))
+        || tree.ending(".rs").any(|file| {
+            let inside = path.strip_prefix(folder_of(&file.path)).and_then(|inside| inside.strip_prefix('/'));
+            inside.is_some_and(|inside| file.text.contains(&format!("#[path = \"{inside}\"]")))
+        })
+}
+
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 #[cfg(test)]
@@ -54,6 +59,9 @@ mod tests {
             ("a/Cargo.toml", "[[example]]\npath = \"more/x.rs\"\n"),
             ("a/src/lib.rs", "mod used;\npub mod deep;\n#[path = \"deep_tests.rs\"]\nmod tests;\n"),
             ("a/src/deep_tests.rs", ""),
+            ("a/tests/one.rs", "#[path = \"common/compare.rs\"]\nmod compare;\n"),
+            ("a/tests/common/compare.rs", ""),
+            ("a/tests/common/dead.rs", ""),
             ("a/src/used.rs", ""),
             ("a/src/deep/mod.rs", "pub(crate) mod inner;\n"),
             ("a/src/deep/inner.rs", "mod tests;\n"),
@@ -66,6 +74,6 @@ mod tests {
             ("stray.rs", ""),
         ]);
         let paths: Vec<String> = check(&tree).into_iter().map(|finding| finding.path).collect();
-        assert_eq!(paths, ["a/src/dead.rs", "a/src/deep/used.rs", "stray.rs"]);
+        assert_eq!(paths, ["a/tests/common/dead.rs", "a/src/dead.rs", "a/src/deep/used.rs", "stray.rs"]);
     }
 }

@@ -132,3 +132,78 @@ fn deep_nets_lower_quickly_enough_to_be_planned_at_every_start() {
     let plan = lower(&mlp(&[16; 61], 8).expect("builds"), &target()).expect("lowers");
     assert_eq!(dispatches(&plan), 2 * 60 + 2);
 }
+
+fn entry(graph: &crate::Graph, feeds: &[&str], fetches: &[(&str, crate::NodeId)], updates: Vec<Update>) -> Entry {
+    Entry {
+        name: "run".to_owned(),
+        feeds: feeds.iter().map(|n| graph.find_feed(n).expect("declared")).collect(),
+        fetches: fetches.iter().map(|&(n, node)| Fetch { name: n.to_owned(), node }).collect(),
+        updates,
+    }
+}
+
+#[test]
+fn no_walk_is_longer_than_the_device_may_loop() {
+    for shape in [[1, 1_000_003], [70_000, 3], [3, 70_000], [200, 40_000]] {
+        let b = Builder::new();
+        let x = b.feed("x", TensorType::f32(shape)).expect("declares");
+        let rows = x.logsumexp(&[1], false).expect("reduces").id();
+        let columns = x.sum(&[0], false).expect("reduces").id();
+        let graph = b.into_graph();
+        let entry = entry(&graph, &["x"], &[("rows", rows), ("columns", columns)], vec![]);
+        let plan = lower(&Program { graph, entries: vec![entry] }, &target()).expect("lowers");
+        for kernel in plan.entries[0].dispatches.iter().flat_map(|d| &d.kernels).filter(|k| k.kind == Kind::Rows) {
+            let walks = 1 + kernel.levels().iter().map(|l| l.pass).max().expect("has values");
+            let steps = walks * kernel.space.last().expect("has rows");
+            assert!(steps <= Limits::WEBGPU.loop_iterations_max, "{steps} steps\n{plan}");
+        }
+    }
+}
+
+#[test]
+fn long_products_are_split_into_partial_sums() {
+    let b = Builder::new();
+    let x = b.feed("x", TensorType::f32([100_000, 3])).expect("declares");
+    let y = b.feed("y", TensorType::f32([100_000, 5])).expect("declares");
+    let product = x.matmul_t(y, true, false).expect("multiplies").id();
+    let graph = b.into_graph();
+    let entry = entry(&graph, &["x", "y"], &[("product", product)], vec![]);
+    let plan = lower(&Program { graph, entries: vec![entry] }, &target()).expect("lowers");
+    let kernels: Vec<_> = plan.entries[0].dispatches.iter().flat_map(|d| &d.kernels).collect();
+    let Kind::MatMul(matmul) = &kernels[0].kind else { panic!("{plan}") };
+    assert_eq!((matmul.splits(), &kernels[0].space), (13, &vec![13, 3, 5]), "{plan}");
+    assert_eq!((&kernels[1].kind, &kernels[1].space), (&Kind::Rows, &vec![3, 5, 13]), "{plan}");
+}
+
+#[test]
+fn variables_that_trade_places_go_through_a_temporary() {
+    let b = Builder::new();
+    let a = b.variable("a", TensorType::f32([2, 3]), weights(0), Role::Other).expect("declares");
+    let c = b.variable("c", TensorType::f32([3, 2]), weights(1), Role::Other).expect("declares");
+    let updates = vec![
+        Update { variable: VarId::from_index(0), node: c.t().expect("transposes").id() },
+        Update { variable: VarId::from_index(1), node: a.t().expect("transposes").id() },
+    ];
+    let graph = b.into_graph();
+    let entry = entry(&graph, &[], &[], updates);
+    let plan = lower(&Program { graph, entries: vec![entry] }, &target()).expect("lowers");
+    // One new value waits in a temporary until the other variable has read the old one.
+    assert_eq!(dispatches(&plan), 3, "{plan}");
+    assert!(plan.memory().rows.iter().any(|row| row.class == BufferClass::Temporaries), "{plan}");
+}
+
+#[test]
+fn what_exceeds_a_limit_is_named() {
+    let tiny = |bytes| {
+        let limits = Limits { buffer_bytes_max: bytes, binding_bytes_max: bytes, ..Limits::WEBGPU };
+        Target { limits, ..target() }
+    };
+    let program = mlp(&[20, 24, 10], 32).expect("builds");
+    let text = |bytes| lower(&program, &tiny(bytes)).expect_err("exceeds").to_string();
+    assert!(text(1000).contains("variable 'w0' f32[24,20] needs 1920 bytes but 'test' allows 1000"), "{}", text(1000));
+    // Parameters are spread over several buffers, but all feeds of a run are one.
+    assert!(text(2000).contains("buffer of all feeds of one run needs"), "{}", text(2000));
+    let few = Target { limits: Limits { dispatch_buffers_max: 2, ..Limits::WEBGPU }, ..target() };
+    let error = lower(&program, &few).expect_err("exceeds").to_string();
+    assert!(error.contains("storage buffers per dispatch") && error.contains("matmul"), "{error}");
+}

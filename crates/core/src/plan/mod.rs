@@ -5,7 +5,8 @@
 //! `entries[e].dispatches`. Invariants:
 //! - everything is 32-bit words; offsets and sizes are in elements unless a name ends in `bytes`;
 //! - kernels of one dispatch are independent: none writes a buffer that another one reads or a range another one writes;
-//! - a kernel that reads and writes the same buffer does so at the same element in the same invocation, and nowhere else;
+//! - a kernel that writes a tensor reads it, if at all, at the element that the same invocation writes; other tensors of the same
+//!   buffer it may read anywhere;
 //! - dispatches run in order, each seeing the writes of those before;
 //! - every element of a buffer that is read has been written: by the host at prepare, by a feed, or by an earlier dispatch of
 //!   the same run.

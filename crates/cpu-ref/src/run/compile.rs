@@ -123,7 +123,7 @@ fn is_across(space: &Space, levels: &[Level], element_stores: usize) -> bool {
                 (_, Some(1)) => across += 1,
                 // The inner axis in pieces, each of them contiguous.
                 (None, _) if index.terms.iter().any(|t| t.axis == inner && t.coefficient == 1 && t.divisor == 1) => {
-                    along += 1
+                    along += 1;
                 }
                 (Some(_) | None, _) => {}
             }
@@ -168,16 +168,9 @@ impl Emitter<'_> {
     fn phase(&mut self, pass: usize, is_last: bool, needed: &[bool]) -> Phase {
         let body = &self.space.body;
         let mut phase = Phase::default();
-        let folds: Vec<(usize, Reduce, ValueId)> = body
-            .iter()
-            .enumerate()
-            .filter_map(|(v, inst)| match inst {
-                Inst::Fold(op, x) if needed[v] && self.passes[v] == pass + 1 => Some((v, *op, *x)),
-                _ => None,
-            })
-            .collect();
-        for v in 0..body.len() {
-            if needed[v] && self.levels[v] != Level::Element && self.passes[v] == pass {
+        let folds = self.folds_over(pass, needed);
+        for (v, &needed) in needed.iter().enumerate() {
+            if needed && self.levels[v] != Level::Element && self.passes[v] == pass {
                 self.value(v, &mut phase.before);
             }
         }
@@ -207,10 +200,8 @@ impl Emitter<'_> {
             }
             // Stores come as soon as nothing is still to be loaded from their buffer.
             let (ready, waiting) = stores.into_iter().partition(|s| {
-                let known = self.registers[s.value.index()].is_some();
-                known
-                    && !(0..body.len())
-                        .any(|l| wanted[l] && self.registers[l].is_none() && self.loads(l, s.place.buffer))
+                let to_load = |l: usize| wanted[l] && self.registers[l].is_none() && self.loads(l, s.place.buffer);
+                self.registers[s.value.index()].is_some() && !(0..body.len()).any(to_load)
             });
             stores = waiting;
             for store in ready {
@@ -227,15 +218,19 @@ impl Emitter<'_> {
         phase
     }
 
+    /// The folds that a pass over the elements feeds, each with its operation and what it folds.
+    fn folds_over(&self, pass: usize, needed: &[bool]) -> Vec<(usize, Reduce, ValueId)> {
+        let folds = self.space.body.iter().enumerate().filter_map(|(v, inst)| match inst {
+            Inst::Fold(op, x) if needed[v] && self.passes[v] == pass + 1 => Some((v, *op, *x)),
+            _ => None,
+        });
+        folds.collect()
+    }
+
     /// Stores of rows, or of elements.
     fn stores(&self, of_rows: bool) -> Vec<Store> {
-        self.kernel
-            .stores
-            .iter()
-            .zip(self.row_stores)
-            .filter(|(_, is_row)| **is_row == of_rows)
-            .map(|(s, _)| *s)
-            .collect()
+        let stores = self.kernel.stores.iter().zip(self.row_stores);
+        stores.filter(|(_, is_row)| **is_row == of_rows).map(|(s, _)| *s).collect()
     }
 
     fn store(&mut self, store: Store, level: Level, code: &mut Vec<Instr>) {

@@ -113,7 +113,7 @@ pub(super) fn binary(arch: Arch, op: Binary, dtype: DType, out: &mut [u32], a: &
             match op {
                 Binary::Add => zip(arch, out, a, b, |a: f32, b| a + b),
                 Binary::Sub => zip(arch, out, a, b, |a: f32, b| a - b),
-                Binary::Mul => zip(arch, out, a, b, |a: f32, b| a * b),
+                Binary::Mul => zip(arch, out, a, b, |a: f32, b| math::flush(a * b)),
                 Binary::Div => zip(arch, out, a, b, |a: f32, b| a / b),
                 Binary::Pow => zip(arch, out, a, b, f32::powf),
                 Binary::Min => zip(arch, out, a, b, |a, b| math::min(a, b)),

@@ -7,13 +7,17 @@
 /// `1.5 · 2^23`: adding it to a small float rounds it to an integer, which then is in the low bits.
 const ROUND: f32 = 12_582_912.0;
 
-/// `e^x`, within 2 units in the last place.
+/// Below the logarithm of the smallest normal number.
+const LOG_LEAST: f32 = -87.336_55;
+
+/// `e^x`, within 2 units in the last place; 0 where that is not a normal number.
 #[inline(always)]
 #[expect(clippy::excessive_precision, reason = "written as they were fitted")]
 pub(super) fn exp(x: f32) -> f32 {
-    // Written as comparisons, which let NaN through. Beyond these bounds the result is infinite or 0 anyway.
+    // Written as comparisons, which let NaN through. Beyond these bounds the result is infinite or 0.
+    let vanishes = x < LOG_LEAST;
     let x = if x > 89.0 { 89.0 } else { x };
-    let x = if x < -104.0 { -104.0 } else { x };
+    let x = if vanishes { LOG_LEAST } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     // ln 2 in two parts, the first with so few bits that its product with n is exact.
@@ -25,10 +29,11 @@ pub(super) fn exp(x: f32) -> f32 {
     p = p * r + 0.166_666_654_59;
     p = p * r + 0.500_000_012_01;
     let e = p * r * r + r + 1.0;
-    // 2^n as two factors, since n goes beyond the exponents of a normal number at both ends.
+    // 2^n as two factors, since n goes up to 128.
     let n = shifted.to_bits().wrapping_sub(ROUND.to_bits()).cast_signed();
     let half = n >> 1;
-    e * power_of_two(half) * power_of_two(n - half)
+    let y = e * power_of_two(half) * power_of_two(n - half);
+    if vanishes { 0.0 } else { y }
 }
 
 /// `2^n` for n from -126 to 127.
@@ -118,6 +123,13 @@ pub(super) fn erf(x: f32) -> f32 {
     if size < 0.921_875 { small } else { large }
 }
 
+/// 0 for what is too small to be a normal number. Processors take a hundred times as long for such numbers, and decaying averages
+/// would get stuck there (0.9 times the smallest one rounds to itself); GPUs mostly flush them too. Products are where they arise.
+#[inline(always)]
+pub(super) fn flush(x: f32) -> f32 {
+    if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
+}
+
 /// -1, 0 or 1; NaN stays NaN.
 #[inline(always)]
 pub(super) fn sign(x: f32) -> f32 {
@@ -183,9 +195,13 @@ mod tests {
 
     #[test]
     fn exp_is_accurate() {
-        for (low, high) in [(-87.0, 88.7), (-1.0, 1.0), (-1e-3, 1e-3), (-103.0, -87.0)] {
+        for (low, high) in [(-87.3, 88.7), (-1.0, 1.0), (-1e-3, 1e-3)] {
             check("exp", worst(low, high, exp, f64::exp, ulps), 2.0);
         }
+        // Where results stop being normal numbers they may be 0.
+        let absolute = |got: f32, exact: f64| (f64::from(got) - exact).abs();
+        check("exp", worst(-104.0, -87.3, exp, f64::exp, absolute), f64::from(f32::MIN_POSITIVE));
+        assert_eq!(exp(-88.0), 0.0);
         assert_eq!(exp(f32::INFINITY), f32::INFINITY);
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
         assert_eq!(exp(-1e30), 0.0);
@@ -251,6 +267,15 @@ mod tests {
         assert_eq!(erf(f32::INFINITY), 1.0);
         assert_eq!(erf(f32::NEG_INFINITY), -1.0);
         assert!(erf(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn flushing_keeps_all_but_the_smallest() {
+        for x in [1.0, -1.0, f32::MIN_POSITIVE, -f32::MIN_POSITIVE, f32::INFINITY, f32::NEG_INFINITY, f32::MAX] {
+            assert_eq!(flush(x), x);
+        }
+        assert!(flush(f32::NAN).is_nan());
+        assert_eq!((flush(1e-40), flush(-1e-45), flush(0.0)), (0.0, 0.0, 0.0));
     }
 
     #[test]

@@ -10,6 +10,7 @@
     reason = "several threads write disjoint elements of one buffer; see the module's documentation"
 )]
 
+use std::collections::TryReserveError;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
@@ -31,11 +32,13 @@ struct Words {
 }
 
 impl Words {
-    fn zeroed(len: usize) -> Self {
+    fn zeroed(len: usize) -> Result<Self, TryReserveError> {
+        // Only to learn whether there is so much: zeros come without being written, but not with an error.
+        Vec::<u32>::new().try_reserve_exact(len + LINE_WORDS)?;
         let mut storage = vec![0u32; len + LINE_WORDS];
         let skip = storage.as_ptr().align_offset(LINE_WORDS * 4).min(LINE_WORDS);
         let first = NonNull::from(&mut storage[skip..]).cast::<u32>();
-        Self { first, len, _storage: storage }
+        Ok(Self { first, len, _storage: storage })
     }
 }
 
@@ -46,9 +49,9 @@ unsafe impl Sync for Words {}
 
 impl Memory {
     /// Zeroed buffers of the plan, aligned to cache lines, and after them one of `scratch` words.
-    pub(super) fn new(buffers: &[Buffer], scratch: usize) -> Self {
+    pub(super) fn new(buffers: &[Buffer], scratch: usize) -> Result<Self, TryReserveError> {
         let lens = buffers.iter().map(|b| b.len).chain([scratch]);
-        Self { buffers: lens.map(Words::zeroed).collect() }
+        Ok(Self { buffers: lens.map(Words::zeroed).collect::<Result<_, _>>()? })
     }
 
     /// Words of a buffer, for the host.

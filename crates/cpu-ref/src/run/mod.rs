@@ -64,7 +64,7 @@ impl Backend for CpuBackend {
     }
 
     fn prepare(&self, plan: Plan, options: PrepareOptions<'_>) -> Result<Box<dyn Session>, BackendError> {
-        Ok(Box::new(CpuSession::new(plan, options)))
+        Ok(Box::new(CpuSession::new(plan, options)?))
     }
 }
 
@@ -95,7 +95,7 @@ impl fmt::Debug for CpuSession {
 }
 
 impl CpuSession {
-    fn new(plan: Plan, options: PrepareOptions<'_>) -> Self {
+    fn new(plan: Plan, options: PrepareOptions<'_>) -> Result<Self, BackendError> {
         let PrepareOptions { mut progress, poison } = options;
         let total = plan.entries.iter().flat_map(|e| &e.dispatches).map(|d| d.kernels.len()).sum();
         let mut done = 0;
@@ -113,7 +113,11 @@ impl CpuSession {
             let is_large = |c: &Compiled| product::is_large(&c.products) || c.code.as_ref().is_some_and(Code::is_large);
             entries.push(Entry { parallel: kernels.iter().any(is_large), kernels });
         }
-        let mut memory = Memory::new(&plan.buffers, scratch_words);
+        let mut memory = Memory::new(&plan.buffers, scratch_words).map_err(|refusal| BackendError::OutOfMemory {
+            device: plan.target.name.clone(),
+            during: "allocating buffers".to_owned(),
+            detail: refusal.to_string(),
+        })?;
         for variable in &plan.variables {
             let len = variable.ty.shape.len();
             let place = variable.place;
@@ -131,7 +135,7 @@ impl CpuSession {
         };
         let codes = || entries.iter().flat_map(|e| &e.kernels).filter_map(|k| k.code.as_ref());
         let pool = Pool::new(|| Scratch::for_all(codes()));
-        Self { plan, memory, pool, entries, poison, counters }
+        Ok(Self { plan, memory, pool, entries, poison, counters })
     }
 }
 

@@ -170,13 +170,7 @@ fn binary_u32(op: Binary, a: u32, b: u32) -> u32 {
         Binary::Add => a.wrapping_add(b),
         Binary::Sub => a.wrapping_sub(b),
         Binary::Mul => a.wrapping_mul(b),
-        Binary::Div => {
-            if b == 0 {
-                a
-            } else {
-                a / b
-            }
-        }
+        Binary::Div => a.checked_div(b).unwrap_or(a),
         Binary::Pow => unreachable!("for floats only"),
         Binary::Min => a.min(b),
         Binary::Max => a.max(b),

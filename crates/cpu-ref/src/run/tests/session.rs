@@ -133,3 +133,11 @@ fn misfits_are_errors_and_change_nothing() {
     assert_eq!(session.counters().submissions, 0);
     assert_eq!(session.read(Source::Variable(VarId::from_index(0))).unwrap(), HostVec::F32(vec![0.5; 3]));
 }
+
+#[test]
+fn too_large_a_plan_is_an_error() {
+    let mut plan = accumulator();
+    plan.buffers.push(Buffer { class: BufferClass::Temporaries, len: 1 << 60 });
+    let refused = CpuBackend::new().prepare(plan, PrepareOptions::default());
+    assert!(matches!(refused, Err(BackendError::OutOfMemory { .. })), "{refused:?}");
+}

@@ -1,0 +1,90 @@
+//! What the tests on reference numbers share: collecting failures, and running entries.
+
+use serde_json::Value;
+use wgrad_core::EntryId;
+use wgrad_core::VarId;
+use wgrad_core::plan::{Session, Source};
+use wgrad_cpu_ref::Oracle;
+
+use crate::engine::{Data, widen};
+use crate::golden;
+
+/// In f32, relative to 1 or to the element: a step of an optimizer from the oracle's state, and what is finite beside infinities.
+pub const STEP_TOLERANCE: f64 = 1e-5;
+
+/// A file of the reference set. Another set than the project's own may lack it: then there is nothing to check.
+///
+/// # Panics
+/// If the folder or the file cannot be read.
+pub fn file(name: &str) -> Option<Value> {
+    let files = golden::files().unwrap_or_else(|message| panic!("{message}"));
+    if !golden::is_own() && !files.iter().any(|file| file == name) {
+        println!("SKIPPED: the reference set has no {name}");
+        return None;
+    }
+    Some(golden::load(name).unwrap_or_else(|message| panic!("{message}")))
+}
+
+/// Collects what goes wrong in many cases.
+#[derive(Debug, Default)]
+pub struct Failures {
+    cases: usize,
+    messages: Vec<String>,
+}
+
+impl Failures {
+    /// Notes how a case went.
+    pub fn note(&mut self, case: &str, result: Result<(), String>) {
+        self.cases += 1;
+        if let Err(message) = result {
+            self.messages.push(format!("{case}: {message}"));
+        }
+    }
+
+    /// Keeps what was built, or notes why it was not.
+    pub fn keep<T>(&mut self, case: &str, built: Result<T, String>, kept: &mut Vec<T>) {
+        match built {
+            Ok(built) => kept.push(built),
+            Err(message) => self.messages.push(format!("{case}: {message}")),
+        }
+    }
+
+    /// Fails if anything went wrong.
+    ///
+    /// # Panics
+    /// Then, with every message.
+    pub fn check(&self) {
+        let failed = self.messages.len();
+        assert!(failed == 0, "{failed} failures in {} checks:\n{}", self.cases, self.messages.join("\n"));
+    }
+
+    /// Fails if anything went wrong, or if the project's own reference set held nothing to check.
+    ///
+    /// # Panics
+    /// Then, with every message.
+    pub fn check_some(&self) {
+        assert!(self.cases > 0 || !golden::is_own(), "no case was run");
+        self.check();
+    }
+}
+
+/// The entry at a position.
+pub fn entry(index: usize) -> EntryId {
+    EntryId::from_index(index)
+}
+
+/// Runs an entry on the oracle.
+///
+/// # Errors
+/// What the oracle says.
+pub fn advance(oracle: &mut Oracle, index: usize, feeds: &[Data]) -> Result<(), String> {
+    oracle.run(entry(index), &feeds.iter().map(Data::oracle).collect::<Vec<_>>()).map_err(|e| e.to_string())
+}
+
+/// Reads a variable of a session.
+///
+/// # Errors
+/// What the backend says.
+pub fn read(session: &mut dyn Session, variable: VarId) -> Result<Vec<f64>, String> {
+    session.read(Source::Variable(variable)).map(widen).map_err(|e| e.to_string())
+}
