@@ -104,7 +104,7 @@ pub fn run_backend(backend: &dyn Backend, program: &Program, feeds: &[Data]) -> 
 /// A backend under test.
 #[derive(Debug)]
 pub struct Engine {
-    /// `cpu` or `gpu`.
+    /// `cpu`, `gpu` or `gpu-2`: see [`engines`].
     pub name: &'static str,
     /// The backend.
     pub backend: Box<dyn Backend>,
@@ -142,7 +142,7 @@ pub fn engines(gpu: Gpu) -> Result<(Vec<Engine>, Vec<String>), String> {
             // A device that is there and does not open is a failure, not a reason to skip.
             Err(error) => Err(format!("{BROKEN}{error}")),
         };
-        Ok([("gpu", open(GpuOptions::default())?), ("gpu-2", open(PLAIN)?)])
+        Ok([("gpu", open(GpuOptions::default())?), (VARIANT, open(PLAIN)?)])
     });
     match opened {
         Ok(backends) => {
@@ -166,10 +166,21 @@ pub fn all_engines() -> Vec<Engine> {
     engines
 }
 
+/// [`all_engines`] without the variants: each kind of device once, as it is used.
+///
+/// # Panics
+/// As there.
+pub fn main_engines() -> Vec<Engine> {
+    all_engines().into_iter().filter(|engine| engine.name != VARIANT).collect()
+}
+
 /// Set to 1, it makes every test fail that finds no GPU.
 pub const REQUIRE_GPU: &str = "WGRAD_REQUIRE_GPU";
 
 const BROKEN: &str = "it cannot be opened: ";
+
+/// The name of the GPU engine with [`PLAIN`] options.
+const VARIANT: &str = "gpu-2";
 
 const PLAIN: GpuOptions = GpuOptions { checked: true, no_subgroups: true, webgpu_limits: true, hardware_shapes: true };
 

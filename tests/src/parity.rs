@@ -26,9 +26,14 @@ use crate::engine::{self, Data, Engine, Gpu};
 pub struct Options {
     /// Only operations and cases whose name contains this.
     pub filter: Option<String>,
+    /// Only this group: one of [`corpus::GROUPS`], or [`STEPS`].
+    pub group: Option<&'static str>,
     /// Whether to run on a GPU.
     pub gpu: Gpu,
 }
+
+/// The group of training steps, which are no cases of the corpus.
+pub const STEPS: &str = "steps";
 
 /// Runs the corpus, the optimizers and a short training with each of them on the CPU backend, and on a GPU where there is one.
 pub fn run(options: &Options) -> Report {
@@ -36,11 +41,13 @@ pub fn run(options: &Options) -> Report {
         Ok(found) => found,
         Err(message) => return Report::failure(message),
     };
+    let in_group = |name: &str| options.group.is_none_or(|group| group == name);
     let wanted = |case: &Case| options.filter.as_ref().is_none_or(|f| format!("{case:?}").contains(f.as_str()));
-    let cases: Vec<Case> = corpus::all().into_iter().filter(wanted).collect();
+    let groups = corpus::GROUPS.iter().filter(|(name, _)| in_group(name));
+    let cases: Vec<Case> = groups.flat_map(|(_, cases)| cases()).filter(wanted).collect();
     let mut report = run_on(&engines, &cases);
     report.notes = notes;
-    if options.filter.is_none() {
+    if options.filter.is_none() && in_group(STEPS) {
         report.merge(steps(&engines));
     }
     report

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use wgrad_cpu_ref::Oracle;
-use wgrad_tests::engine::{self, Data, Engine, all_engines, round, within};
+use wgrad_tests::engine::{self, Data, Engine, main_engines, round, within};
 use wgrad_tests::golden::check::{self, Failures, STEP_TOLERANCE, advance, entry};
 use wgrad_tests::golden::{self, compare, exact_bound, list, ops};
 use wgrad_tests::unsupported;
@@ -48,7 +48,7 @@ fn oracle_agrees(file: &str) {
 }
 
 fn backends_agree(file: &str) {
-    let engines = all_engines();
+    let engines = main_engines();
     let mut failures = Failures::default();
     let mut skipped = 0;
     for case in op_cases(file) {

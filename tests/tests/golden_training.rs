@@ -7,7 +7,7 @@
 use wgrad_core::VarId;
 use wgrad_core::plan::Session;
 use wgrad_cpu_ref::Oracle;
-use wgrad_tests::engine::{self, Data, Engine, all_engines};
+use wgrad_tests::engine::{self, Data, Engine, main_engines};
 use wgrad_tests::golden::check::{Failures, STEP_TOLERANCE, advance, entry, file, read};
 use wgrad_tests::golden::{compare, exact_bound, list, mlp, optimizers};
 use wgrad_tests::unsupported;
@@ -99,7 +99,7 @@ fn hand_over(oracle: &Oracle, session: &mut dyn Session) -> Result<(), String> {
 
 #[test]
 fn golden_optimizers_on_backends() {
-    let engines = all_engines();
+    let engines = main_engines();
     let mut failures = Failures::default();
     for trajectory in trajectories() {
         for engine in &engines {
@@ -111,7 +111,7 @@ fn golden_optimizers_on_backends() {
 
 #[test]
 fn golden_classical_descent() {
-    let engines = all_engines();
+    let engines = main_engines();
     let Some(json) = file(SPECIAL) else { return };
     let mut failures = Failures::default();
     for case in list(&json["classical_gd"]).unwrap() {
@@ -230,7 +230,7 @@ fn golden_training_runs_on_the_oracle() {
 #[test]
 fn golden_training_runs_on_backends() {
     let mut failures = Failures::default();
-    for engine in all_engines() {
+    for engine in main_engines() {
         for run in runs() {
             let mut session = engine::prepare(engine.backend.as_ref(), &run.program).unwrap();
             for ((_, variable), init) in run.parameters.iter().zip(&run.states[&0]) {

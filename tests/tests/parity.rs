@@ -3,14 +3,56 @@
 use std::collections::BTreeSet;
 
 use wgrad_core::{Binary, Compare, Op, Reduce, Unary};
-use wgrad_tests::corpus::{KINDS, all, kind};
-use wgrad_tests::parity::{Options, programs, run};
+use wgrad_tests::corpus::{GROUPS, KINDS, all, kind};
+use wgrad_tests::parity::{Options, STEPS, programs, run};
 
-#[test]
-fn engines_agree_with_the_oracle() {
-    let report = run(&Options::default());
+fn agrees(group: &'static str) {
+    let report = run(&Options { group: Some(group), ..Options::default() });
     println!("{report}");
     assert!(!report.failed(), "{report}");
+}
+
+#[test]
+fn scalar_functions_agree_with_the_oracle() {
+    agrees("scalar");
+}
+
+#[test]
+fn reductions_agree_with_the_oracle() {
+    agrees("reduce");
+}
+
+#[test]
+fn matrix_products_agree_with_the_oracle() {
+    agrees("matmul");
+}
+
+#[test]
+fn moves_agree_with_the_oracle() {
+    agrees("structure");
+}
+
+#[test]
+fn composites_agree_with_the_oracle() {
+    agrees("composite");
+}
+
+#[test]
+fn large_cases_agree_with_the_oracle() {
+    agrees("large");
+}
+
+#[test]
+fn training_steps_agree_with_the_oracle() {
+    agrees(STEPS);
+}
+
+/// Each group has a test above.
+#[test]
+fn no_group_is_left_out() {
+    let groups: Vec<_> = GROUPS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(groups, ["scalar", "reduce", "matmul", "structure", "composite", "large"]);
+    assert!(run(&Options { group: Some("no such group"), ..Options::default() }).failed());
 }
 
 /// A filter runs what it names, and a report on nothing is a failure.

@@ -9,7 +9,7 @@ use wgrad::train::{TrainOptions, TrainProgram};
 use wgrad_core::plan::{BufferClass, Counters, Session, Source};
 use wgrad_core::{EntryId, HostSlice, HostVec, VarId, lower};
 use wgrad_cpu_ref::{Oracle, OracleFeed};
-use wgrad_tests::engine::{self, Engine, all_engines};
+use wgrad_tests::engine::{self, Engine, main_engines};
 use wgrad_tests::sample::Random;
 
 /// How far losses of an epoch may part on different engines, relatively.
@@ -116,7 +116,7 @@ fn agree(job: &Job, what: &str) {
     let wanted = job.oracle_losses();
     assert!(wanted.iter().all(|loss| loss.is_finite()), "{what}: {wanted:?}");
     let mut all = vec![("oracle", wanted)];
-    for engine in all_engines() {
+    for engine in main_engines() {
         all.push((engine.name, job.losses(job.prepare(&engine).as_mut())));
     }
     for (i, (name, losses)) in all.iter().enumerate() {
@@ -156,10 +156,13 @@ fn an_epoch_of_regression_has_the_same_losses_everywhere() {
 #[test]
 fn steps_take_few_dispatches_and_one_submission() {
     let dataset = clusters(40, 12, 4);
-    for engine in all_engines() {
+    for engine in main_engines() {
         for sizes in [&[12, 9, 4][..], &[12, 9, 8, 4], &[12, 9, 8, 7, 6, 4]] {
-            for optimizer in optimizers() {
-                for activation in [Activation::Relu, Activation::Tanh, Activation::Gelu] {
+            for (i, optimizer) in optimizers().into_iter().enumerate() {
+                // Every activation with every optimizer on the CPU backend, in turn on a GPU, where each is code to compile.
+                let all = [Activation::Relu, Activation::Tanh, Activation::Gelu];
+                let some = if engine.name == "cpu" { &all[..] } else { &all[i % 3..=i % 3] };
+                for &activation in some {
                     let job = job(&Mlp::new(sizes, activation), &dataset, &options(Loss::CrossEntropy, optimizer, 20));
                     let mut session = job.prepare(&engine);
                     job.step(session.as_mut(), 1);
@@ -183,7 +186,7 @@ fn a_thousand_steps_allocate_nothing_after_the_first() {
     let dataset = clusters(50, 6, 3);
     let adam = Adam::default().into();
     let job = job(&Mlp::new(&[6, 8, 3], Activation::Relu), &dataset, &options(Loss::CrossEntropy, adam, 20));
-    for engine in all_engines() {
+    for engine in main_engines() {
         let mut session = job.prepare(&engine);
         job.step(session.as_mut(), 1);
         let Counters { dispatches: _, submissions, allocations, allocated_bytes } = session.counters();
@@ -205,7 +208,7 @@ fn the_memory_report_is_exact() {
     let dataset = clusters(45, 7, 3);
     for optimizer in optimizers() {
         let job = job(&Mlp::new(&[7, 33, 3], Activation::Tanh), &dataset, &options(Loss::CrossEntropy, optimizer, 10));
-        for engine in all_engines() {
+        for engine in main_engines() {
             let plan = lower(&job.program.program, engine.backend.target()).unwrap();
             let report = plan.memory();
             let bytes = report.total_bytes() as u64;
@@ -246,7 +249,7 @@ fn the_same_run_twice_gives_the_same_bits() {
     for optimizer in optimizers() {
         let model = Mlp::new(&[30, 65, 33, 5], Activation::Gelu);
         let job = job(&model, &dataset, &options(Loss::CrossEntropy, optimizer, 33));
-        for engine in all_engines() {
+        for engine in main_engines() {
             let first = bits(&job, &engine);
             assert!(first.iter().flatten().any(|&word| word != 0), "{}: nothing was trained", engine.name);
             assert_eq!(first, bits(&job, &engine), "{} {}", engine.name, optimizer.name());

@@ -85,3 +85,59 @@ fn shift_down(index: &mut Index, axis: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wgrad_core::DType;
+    use wgrad_core::plan::{BufferId, Kernel, Kind, Operand};
+
+    use super::{Index, Inst, Term, collapse};
+
+    fn kernel(space: &[usize], coefficients: &[&[i64]]) -> Kernel {
+        let operand = |coefficients: &&[i64]| {
+            let terms = coefficients.iter().enumerate().filter(|(_, c)| **c != 0);
+            let term = |(axis, &coefficient): (usize, &i64)| Term { coefficient, axis, divisor: 1, modulus: None };
+            let index = Index { offset: 3, terms: terms.map(term).collect() };
+            Operand { buffer: BufferId::from_index(0), dtype: DType::F32, index, guards: vec![], row: None }
+        };
+        Kernel {
+            label: String::new(),
+            nodes: vec![],
+            space: space.to_vec(),
+            kind: Kind::Map,
+            operands: coefficients.iter().map(operand).collect(),
+            body: (0..coefficients.len()).map(Inst::Load).collect(),
+            stores: vec![],
+        }
+    }
+
+    /// Every point of the collapsed kernel reads what the same point of the original reads.
+    fn check(space: &[usize], coefficients: &[&[i64]], collapsed: &[usize]) {
+        let original = kernel(space, coefficients);
+        let made = collapse(&original, 0);
+        assert_eq!(made.space, collapsed);
+        let point = |mut at: usize, space: &[usize]| {
+            let mut point = vec![0; space.len()];
+            for (axis, size) in space.iter().enumerate().rev() {
+                point[axis] = at % size;
+                at /= size;
+            }
+            point
+        };
+        for at in 0..space.iter().product() {
+            for (a, b) in original.operands.iter().zip(&made.operands) {
+                assert_eq!(a.index.at(&point(at, space)), b.index.at(&point(at, &made.space)));
+            }
+        }
+    }
+
+    #[test]
+    fn axes() {
+        check(&[2, 3, 4], &[&[12, 4, 1], &[0, 0, 0]], &[24]);
+        check(&[2, 3, 4], &[&[12, 4, 1], &[0, 0, 1]], &[6, 4]);
+        check(&[2, 3, 4], &[&[12, 4, 1], &[4, 0, 1]], &[2, 3, 4]);
+        check(&[2, 1, 4], &[&[4, 9, 1]], &[8]);
+        check(&[1, 1], &[&[0, 0]], &[]);
+        check(&[2, 3], &[&[1, 2]], &[2, 3]);
+    }
+}

@@ -161,3 +161,39 @@ impl GuardCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wgrad_core::plan::Term;
+
+    use super::{Guard, Index, Lanes, guard_is_same, lanes};
+
+    fn index(offset: i64, terms: &[(i64, usize, usize, Option<usize>)]) -> Index {
+        let term = |&(coefficient, axis, divisor, modulus): &_| Term { coefficient, axis, divisor, modulus };
+        Index { offset, terms: terms.iter().map(term).collect() }
+    }
+
+    #[test]
+    fn four_lanes() {
+        let along = |index: &Index| lanes(index, Some(1));
+        assert_eq!(along(&index(8, &[(12, 0, 1, None), (1, 1, 1, None)])), Lanes::Consecutive);
+        assert_eq!(along(&index(9, &[(12, 0, 1, None), (1, 1, 1, None)])), Lanes::Apart);
+        assert_eq!(along(&index(8, &[(10, 0, 1, None), (1, 1, 1, None)])), Lanes::Apart);
+        assert_eq!(along(&index(9, &[(3, 0, 1, None)])), Lanes::Same);
+        assert_eq!(along(&index(0, &[(2, 1, 1, None)])), Lanes::Apart);
+        assert_eq!(along(&index(0, &[(1, 1, 1, Some(8))])), Lanes::Consecutive);
+        assert_eq!(along(&index(0, &[(1, 1, 1, Some(6))])), Lanes::Apart);
+        assert_eq!(along(&index(1, &[(5, 1, 4, None)])), Lanes::Same);
+        assert_eq!(along(&index(0, &[(5, 1, 2, None)])), Lanes::Apart);
+        assert_eq!(lanes(&index(1, &[(5, 1, 2, None)]), None), Lanes::Same);
+    }
+
+    #[test]
+    fn guards() {
+        let guard = |low, high, step| Guard { index: index(0, &[(1, 1, 1, None)]), low, high, step };
+        assert!(guard_is_same(&guard(4, 8, 1), Some(1)));
+        assert!(!guard_is_same(&guard(3, 8, 1), Some(1)));
+        assert!(!guard_is_same(&guard(4, 8, 2), Some(1)));
+        assert!(guard_is_same(&guard(3, 7, 2), Some(0)));
+    }
+}

@@ -81,3 +81,42 @@ pub(crate) fn rename(text: &str, prefix: &str) -> String {
     out.push_str(rest);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{SHADERS, fill, rename};
+
+    #[test]
+    fn holes() {
+        let template = "a\n//# hole x\nold\n//# end\n// note\nb\n//# hole standalone\nc\n//# end\n";
+        assert_eq!(fill(template, &[("x", "new\n")]), Ok("a\nnew\nb\n".to_owned()));
+        assert!(fill(template, &[]).is_err());
+        assert!(fill(template, &[("x", ""), ("y", "")]).is_err());
+    }
+
+    #[test]
+    fn names() {
+        assert_eq!(
+            rename("fn part(x) { part_a(x); apart(x); part.x; }", "p0"),
+            "fn p0(x) { p0_a(x); apart(x); part.x; }"
+        );
+    }
+
+    /// Every hole ends, and none is inside of another.
+    #[test]
+    fn files() {
+        for (name, text) in SHADERS {
+            let mut open = false;
+            for line in text.lines().map(str::trim_start) {
+                if line.starts_with("//# hole ") {
+                    assert!(!open, "{name}");
+                    open = true;
+                } else if line.starts_with("//#") {
+                    assert!(open && line == "//# end", "{name}: {line}");
+                    open = false;
+                }
+            }
+            assert!(!open, "{name}");
+        }
+    }
+}

@@ -157,12 +157,19 @@ pub fn feed<'g>(builder: &'g Builder, entry: &mut Entry, name: &str, ty: TensorT
     Ok(tensor)
 }
 
+/// The groups of cases, by name.
+pub const GROUPS: &[(&str, fn() -> Vec<Case>)] = &[
+    ("scalar", scalar::cases),
+    ("reduce", reduce::cases),
+    ("matmul", matmul::cases),
+    ("structure", structure::cases),
+    ("composite", composite::cases),
+    ("large", large::cases),
+];
+
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [scalar::cases(), reduce::cases(), matmul::cases(), structure::cases(), composite::cases(), large::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    GROUPS.iter().flat_map(|(_, cases)| cases()).collect()
 }
 
 macro_rules! kinds {

@@ -62,8 +62,14 @@ impl Pool<'_> {
 
     fn fuse_siblings(&mut self) -> bool {
         let mut readers: BTreeMap<BufferId, Vec<usize>> = BTreeMap::new();
-        for (i, reads) in self.reads.iter().enumerate() {
-            for &buffer in reads.iter().filter(|b| self.worth_sharing(**b)) {
+        for (i, kernel) in self.kernels.iter().enumerate() {
+            let shared: BTreeSet<BufferId> = kernel
+                .iter()
+                .flat_map(|k| &k.operands)
+                .filter(|o| !o.index.terms.is_empty() || self.is_state(o.buffer))
+                .map(|o| o.buffer)
+                .collect();
+            for buffer in shared {
                 readers.entry(buffer).or_default().push(i);
             }
         }
@@ -81,12 +87,12 @@ impl Pool<'_> {
         changed
     }
 
-    /// Whether reading the tensor once instead of twice is a reason to fuse: not for scalars from the host, which everybody reads.
-    fn worth_sharing(&self, buffer: BufferId) -> bool {
-        let tensor = &self.virtuals[buffer.index()];
-        match tensor.kind {
-            VirtualKind::Feed(_) | VirtualKind::Constant(_) | VirtualKind::Fetch(_) => tensor.len > 1,
+    /// Whether the tensor is the program's own. Numbers that the host gave, a learning rate say, are read by kernels that have
+    /// nothing else in common, and are no reason to fuse.
+    fn is_state(&self, buffer: BufferId) -> bool {
+        match self.virtuals[buffer.index()].kind {
             VirtualKind::Variable(_) | VirtualKind::Temp => true,
+            VirtualKind::Feed(_) | VirtualKind::Constant(_) | VirtualKind::Fetch(_) => false,
         }
     }
 

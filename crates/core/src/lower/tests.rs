@@ -78,12 +78,15 @@ fn dispatches(plan: &Plan) -> usize {
 
 #[test]
 fn a_step_of_n_layers_takes_2n_plus_2_dispatches() {
-    for n in [1, 2, 3, 5, 9] {
+    for n in [1, 2, 3, 4, 5, 9] {
         let mut sizes = vec![24; n];
         sizes.push(10);
         sizes[0] = 20;
         let plan = lower(&mlp(&sizes, 16).expect("builds"), &target()).expect("lowers");
         assert_eq!(dispatches(&plan), 2 * n + 2, "{plan}");
+        // However many of the parameters have the same shape, one kernel updates them all.
+        let updates = plan.entries[0].dispatches.iter().flat_map(|d| &d.kernels).filter(|k| k.kind == Kind::Map);
+        assert_eq!(updates.count(), 1, "{plan}");
     }
 }
 

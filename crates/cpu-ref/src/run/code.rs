@@ -2,6 +2,7 @@
 
 use wgrad_core::{Binary, Compare, DType, Reduce, Unary};
 
+use super::long::Long;
 use super::memory::Multiply;
 use super::walk::{Access, GuardWalk, Walk};
 
@@ -176,6 +177,8 @@ pub(super) struct Code {
     pub(super) registers: usize,
     /// Folds in flight.
     pub(super) folds: usize,
+    /// How rows are cut, where there are few but long ones.
+    pub(super) long: Option<Long>,
     /// Whether tiles may run side by side.
     pub(super) parallel: bool,
     /// Rough time for one element, in units of an addition.

@@ -4,6 +4,7 @@ use wgrad_core::plan::{BufferId, Index, Inst, Kernel, Store, ValueId};
 use wgrad_core::{DType, Reduce};
 
 use super::code::{Code, Do, Instr, LANES, Level, Phase, Reg};
+use super::long::Long;
 use super::registers::assign_registers;
 use super::space::{Space, is_parallel, row_major, simplify};
 use super::walk::{Access, ChoiceBy, GuardWalk, RowChoice, Walk};
@@ -17,8 +18,12 @@ const REGISTERS_FEW: usize = 8;
 
 /// Compiles the points of a kernel. `product` is where [`Inst::Acc`] finds the matrix product: buffer and first element.
 pub(super) fn compile(kernel: &Kernel, product: Option<(usize, usize)>) -> Code {
-    let code = compile_for(kernel, product, LANES);
-    if code.registers - code.setup.len() <= REGISTERS_FEW { code } else { compile_for(kernel, product, LANES / 2) }
+    let mut code = compile_for(kernel, product, LANES);
+    if code.registers - code.setup.len() > REGISTERS_FEW {
+        code = compile_for(kernel, product, LANES / 2);
+    }
+    code.long = Long::of(&code);
+    code
 }
 
 /// Compiles for tiles of so many lanes.
@@ -61,6 +66,7 @@ fn compile_for(kernel: &Kernel, product: Option<(usize, usize)>, lanes: usize) -
         divisible: folds == 0 && row_stores.iter().all(|is_row| !is_row),
         registers,
         folds,
+        long: None,
         parallel: is_parallel(kernel, &row_stores),
         cost: phases.iter().flat_map(|phase| &phase.element).map(|instr| instr.op.cost()).sum(),
         setup,
@@ -220,9 +226,9 @@ impl Emitter<'_> {
 
     /// The folds that a pass over the elements feeds, each with its operation and what it folds.
     fn folds_over(&self, pass: usize, needed: &[bool]) -> Vec<(usize, Reduce, ValueId)> {
-        let folds = self.space.body.iter().enumerate().filter_map(|(v, inst)| match inst {
-            Inst::Fold(op, x) if needed[v] && self.passes[v] == pass + 1 => Some((v, *op, *x)),
-            _ => None,
+        let folds = self.space.body.iter().enumerate().filter_map(|(v, inst)| {
+            let Inst::Fold(op, x) = inst else { return None };
+            (needed[v] && self.passes[v] == pass + 1).then_some((v, *op, *x))
         });
         folds.collect()
     }

@@ -6,7 +6,9 @@
 
 mod code;
 mod compile;
+mod execute;
 mod lanes;
+mod long;
 mod math;
 mod memory;
 mod product;

@@ -235,8 +235,19 @@ fn long_sums_are_accurate() {
 }
 
 #[test]
+fn few_long_rows() {
+    // Cut into segments: a softmax of two passes, along and across, with values of rows and elements stored, and in place.
+    for (rows, n, across, in_place) in [(1, 200_003, false, false), (2, 140_000, false, true), (3, 90_001, true, false)]
+    {
+        let k = softmax(rows, n, across, in_place);
+        check(&k, &[floats(rows * n, 1), blank(rows * n), blank(rows)], 3e-6);
+    }
+}
+
+#[test]
 fn threads_do_not_change_a_bit() {
-    let kernels = || vec![softmax(3000, 70, false, false), softmax(700, 300, true, false)];
+    let kernels =
+        || vec![softmax(3000, 70, false, false), softmax(700, 300, true, false), softmax(1, 210_000, false, false)];
     let buffers = [floats(210_000, 1), blank(210_000), blank(3000)];
     let mut results = Vec::new();
     for threads in [1, 2, 3, 7] {

@@ -1,0 +1,202 @@
+//! One instruction, carried out for a tile.
+
+use pulp::Arch;
+use wgrad_core::Reduce;
+
+use super::code::{Do, Instr, Level, Reg};
+use super::lanes;
+use super::memory::Shared;
+use super::random;
+use super::tile::Scratch;
+use super::walk::Span;
+
+/// Where a tile lies.
+#[derive(Clone, Copy)]
+pub(super) struct Frame {
+    pub(super) across: bool,
+    pub(super) row: usize,
+    pub(super) rows: usize,
+    pub(super) column: usize,
+    pub(super) columns: usize,
+    /// Number of the tile's first row in row-major order.
+    pub(super) first_row: usize,
+    /// Size of the inner axis.
+    pub(super) inner: usize,
+}
+
+impl Frame {
+    /// For what does not depend on where a tile is.
+    pub(super) const NOTHING: Self =
+        Self { across: false, row: 0, rows: 0, column: 0, columns: 0, first_row: 0, inner: 0 };
+
+    const fn span(&self, level: Level) -> Span {
+        match level {
+            Level::Tile => Span { line: 0, lines: 1, lane: 0, lanes: 1 },
+            Level::Row => Span { line: 0, lines: 1, lane: self.row, lanes: self.rows },
+            Level::Element | Level::Spread if self.across => {
+                Span { line: self.column, lines: self.columns, lane: self.row, lanes: self.rows }
+            }
+            Level::Element | Level::Spread => {
+                Span { line: self.row, lines: self.rows, lane: self.column, lanes: self.columns }
+            }
+        }
+    }
+
+    const fn lanes(&self, level: Level) -> usize {
+        match level {
+            Level::Tile => 1,
+            Level::Row => self.rows,
+            Level::Spread if self.rows == 1 => 1,
+            Level::Element | Level::Spread => self.rows * self.columns,
+        }
+    }
+}
+
+/// Carries out an instruction for the tile at a frame.
+pub(super) fn execute(instr: &Instr, frame: Frame, memory: Shared<'_>, arch: Arch, scratch: &mut Scratch) {
+    let Instr { op, level, out: target } = instr;
+    let (level, span) = (*level, frame.span(*level));
+    let Scratch { registers, folds, partial, point } = scratch;
+    match op {
+        Do::Clear { fold, op } => return folds[*fold][..frame.rows].fill(lanes::identity(*op)),
+        Do::Accumulate { fold, op, value } => {
+            let into = &mut folds[*fold][..frame.rows];
+            return accumulate(arch, *op, frame, registers[*value].lanes(), partial, into);
+        }
+        Do::Store { buffer, offset, value } => {
+            return store(memory, *buffer, *offset, frame, level, registers[*value].lanes());
+        }
+        Do::Const(_)
+        | Do::Load { .. }
+        | Do::Coord(_)
+        | Do::Guard(_)
+        | Do::Unary(..)
+        | Do::Binary(..)
+        | Do::Compare(..)
+        | Do::Select(..)
+        | Do::Cast(..)
+        | Do::Random { .. }
+        | Do::Spread(_)
+        | Do::Finish { .. } => {}
+    }
+    // Taken out of the file so that it can be written while its operands are read; they are other registers.
+    let mut result = std::mem::take(&mut registers[*target]);
+    let out = result.resized(frame.lanes(level));
+    let input = |r: &Reg| registers[*r].lanes();
+    match op {
+        Do::Const(bits) => out.fill(*bits),
+        Do::Load { access, choice } => access.load(memory, point, span, choice.as_ref().map_or(&[], input), out),
+        Do::Coord(walk) => walk.coordinates(point, span, out),
+        Do::Guard(guard) => guard.mask(point, span, out),
+        Do::Unary(op, x) => lanes::unary(arch, *op, out, input(x)),
+        Do::Binary(op, dtype, a, b) => lanes::binary(arch, *op, *dtype, out, input(a), input(b)),
+        Do::Compare(op, dtype, a, b) => lanes::compare(arch, *op, *dtype, out, input(a), input(b)),
+        Do::Select(c, a, b) => lanes::select(arch, out, input(c), input(a), input(b)),
+        Do::Cast(from, to, x) => lanes::cast(arch, *from, *to, out, input(x)),
+        Do::Random { state, stream, index } => {
+            let state = [input(&state[0]), input(&state[1]), input(&state[2]), input(&state[3])];
+            match state.map(<[u32]>::len) {
+                [1, 1, 1, 1] if index.is_contiguous(span) => {
+                    random::words(arch, state.map(|s| s[0]), *stream, index.at_first(point, span), out);
+                }
+                _ => {
+                    index.coordinates(point, span, out);
+                    for (i, out) in out.iter_mut().enumerate() {
+                        let lane = |s: &[u32]| if s.len() == 1 { s[0] } else { s[i] };
+                        *out = random::word(state.map(lane), *stream, *out);
+                    }
+                }
+            }
+        }
+        Do::Spread(x) => spread(frame, input(x), out),
+        Do::Finish { fold } => {
+            for (out, &sum) in lanes::floats_mut(out).iter_mut().zip(&folds[*fold]) {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "sums are kept in double precision and rounded once"
+                )]
+                let rounded = sum as f32;
+                *out = rounded;
+            }
+        }
+        Do::Clear { .. } | Do::Accumulate { .. } | Do::Store { .. } => {}
+    }
+    registers[*target] = result;
+}
+
+/// Repeats a row's value for each of its elements.
+fn spread(frame: Frame, x: &[u32], out: &mut [u32]) {
+    if x.len() == 1 {
+        out.fill(x[0]);
+    } else if frame.across {
+        for out in out.chunks_exact_mut(frame.rows) {
+            out.copy_from_slice(x);
+        }
+    } else {
+        for (out, &x) in out.chunks_exact_mut(frame.columns).zip(x) {
+            out.fill(x);
+        }
+    }
+}
+
+/// Folds a tile's elements, in single precision, and what comes out into the accumulators.
+fn accumulate(arch: Arch, op: Reduce, frame: Frame, x: &[u32], partial: &mut [f32], into: &mut [f64]) {
+    let Frame { rows, columns, .. } = frame;
+    let x = lanes::floats(x);
+    let partial = &mut partial[..rows];
+    if x.len() != rows * columns {
+        // One value for all.
+        let folded = match op {
+            Reduce::Sum => f64::from(x[0]) * columns as f64,
+            Reduce::Max | Reduce::Min => f64::from(x[0]),
+        };
+        return into.iter_mut().for_each(|into| *into = lanes::fold_pair(op, *into, folded));
+    }
+    if frame.across {
+        let (first, rest) = x.split_at(rows);
+        partial.copy_from_slice(first);
+        for line in rest.chunks_exact(rows) {
+            lanes::fold_lanes(arch, op, partial, line);
+        }
+    } else {
+        for (partial, line) in partial.iter_mut().zip(x.chunks_exact(columns)) {
+            *partial = lanes::fold(arch, op, line);
+        }
+    }
+    lanes::accumulate(arch, op, into, partial);
+}
+
+/// Writes a tile's lanes to their places.
+fn store(memory: Shared<'_>, buffer: usize, offset: usize, frame: Frame, level: Level, x: &[u32]) {
+    let place = |row: usize, column: usize| {
+        i64::try_from(offset + (frame.first_row + row) * frame.inner + column).expect("places fit in 63 bits")
+    };
+    match level {
+        Level::Tile | Level::Row => {
+            let start = i64::try_from(offset + frame.first_row).expect("places fit in 63 bits");
+            if x.len() == frame.rows {
+                memory.write(buffer, start, x);
+            } else {
+                memory.fill(buffer, start, frame.rows, x[0]);
+            }
+        }
+        Level::Element | Level::Spread => {
+            let whole_rows = frame.columns == frame.inner;
+            if x.len() != frame.rows * frame.columns {
+                for row in 0..frame.rows {
+                    memory.fill(buffer, place(row, frame.column), frame.columns, x[0]);
+                }
+            } else if frame.across {
+                for (column, x) in x.chunks_exact(frame.rows).enumerate() {
+                    memory.write_strided(buffer, place(0, frame.column + column), frame.inner, x);
+                }
+            } else if whole_rows {
+                memory.write(buffer, place(0, 0), x);
+            } else {
+                for (row, x) in x.chunks_exact(frame.columns).enumerate() {
+                    memory.write(buffer, place(row, frame.column), x);
+                }
+            }
+        }
+    }
+}
