@@ -14,6 +14,7 @@ use wgrad_core::{
     TensorType, Update, VarId, lower, verify,
 };
 use wgrad_cpu_ref::{CpuBackend, Oracle, OracleFeed};
+use wgrad_gpu::{GpuBackend, Interface, Selector};
 use wgrad_tests::corpus::feed;
 use wgrad_tests::engine::all_engines;
 
@@ -241,6 +242,20 @@ fn missing_adapters_are_named_with_what_exists() {
             says(&error.to_string(), &["no device matches", "gpu", "no such adapter", "found: ", "cpu"]);
         }
         other => panic!("{other:?}"),
+    }
+}
+
+/// The GPU backend by itself says the same.
+#[test]
+fn missing_adapters_are_named_by_the_gpu_backend() {
+    let adapter = Some("no such adapter".to_owned());
+    for interface in [Interface::Any, Interface::Gl] {
+        match GpuBackend::open(&Selector { interface, adapter: adapter.clone() }) {
+            Err(error @ BackendError::NoDevice { .. }) => {
+                says(&error.to_string(), &["no device matches", interface.name(), "no such adapter", "found: "]);
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 

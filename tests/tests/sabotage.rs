@@ -6,7 +6,7 @@ use wgrad_core::{Binary, EntryId, HostSlice, HostVec, VarId};
 use wgrad_cpu_ref::CpuBackend;
 use wgrad_tests::corpus::{self, Case};
 use wgrad_tests::engine::Engine;
-use wgrad_tests::parity::{Report, run_on};
+use wgrad_tests::parity::{Report, run_on, steps};
 
 /// A mistake.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -125,11 +125,14 @@ impl Session for SabotagedSession {
     }
 }
 
+fn engines(mistake: Mistake) -> Vec<Engine> {
+    vec![Engine { name: "cpu", backend: Box::new(Sabotaged { inner: CpuBackend::new(), mistake }) }]
+}
+
 fn run(mistake: Mistake, wanted: impl Fn(&Case) -> bool) -> Report {
-    let engines = vec![Engine { name: "cpu", backend: Box::new(Sabotaged { inner: CpuBackend::new(), mistake }) }];
     let cases: Vec<Case> = corpus::all().into_iter().filter(|case| !case.large && wanted(case)).collect();
     assert!(!cases.is_empty(), "no case is sabotaged");
-    run_on(&engines, &cases)
+    run_on(&engines(mistake), &cases)
 }
 
 /// Operations of every kind of kernel.
@@ -189,6 +192,20 @@ fn a_slight_deviation_is_noticed() {
 #[test]
 fn a_missing_element_is_noticed() {
     must_fail(Mistake::TooShort, &OPS, &["forward", "backward"], ordinary);
+}
+
+/// Training steps are compared as strictly: of every optimizer, alone and in a network, each mistake is noticed.
+#[test]
+fn mistakes_in_training_steps_are_noticed() {
+    let control = steps(&engines(Mistake::Nothing));
+    assert!(!control.failed(), "{control}");
+    for mistake in [Mistake::SwappedOperand, Mistake::NanOutput, Mistake::StaleOutput, Mistake::TooShort] {
+        let report = steps(&engines(mistake));
+        for row in &report.rows {
+            // Each case fails at least once.
+            assert!(row.failures.len() >= row.cases, "{mistake:?} was not noticed everywhere:\n{report}");
+        }
+    }
 }
 
 /// A report about nothing is a failure, too.

@@ -56,9 +56,7 @@ fn small_and_awkward() {
 #[test]
 fn around_tiles() {
     for layout in LAYOUTS {
-        for (m, k, n) in
-            [(31, 63, 65), (33, 65, 68), (64, 128, 64), (100, 60, 100), (67, 129, 61)]
-        {
+        for (m, k, n) in [(31, 63, 65), (33, 65, 68), (64, 128, 64), (100, 60, 100), (67, 129, 61)] {
             product(m, k, n, layout, &[]);
         }
     }

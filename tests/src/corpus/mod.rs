@@ -157,8 +157,11 @@ pub fn feed<'g>(builder: &'g Builder, entry: &mut Entry, name: &str, ty: TensorT
     Ok(tensor)
 }
 
-/// The groups of cases, by name.
-pub const GROUPS: &[(&str, fn() -> Vec<Case>)] = &[
+/// The name of a group of cases, and what makes them.
+pub type Group = (&'static str, fn() -> Vec<Case>);
+
+/// The groups of cases.
+pub const GROUPS: &[Group] = &[
     ("scalar", scalar::cases),
     ("reduce", reduce::cases),
     ("matmul", matmul::cases),

@@ -131,7 +131,16 @@ fn walk(engine: &Engine, run: &Run, steps: u64) -> Result<Vec<Outcome>, String> 
     let mut outcomes = Vec::new();
     for step in 1..=steps {
         for &variable in &variables {
-            oracle.write(variable, &read(session.as_mut(), variable)?).map_err(|e| e.to_string())?;
+            let present = read(session.as_mut(), variable)?;
+            // The oracle must not take over what would hide a mistake: a wrong start, or NaN, of which only NaN follows.
+            if step == 1 {
+                let initial = oracle.variable_bound(variable).ok_or("a variable without bound")?;
+                outcomes.push(compare(&present, initial).at(&format!("{variable} at the start")));
+            }
+            if let Some(element) = present.iter().position(|v| !v.is_finite()) {
+                return Err(format!("before step {step}, element {element} of {variable} is {}", present[element]));
+            }
+            oracle.write(variable, &present).map_err(|e| e.to_string())?;
         }
         let mut random = Random::of("steps", step);
         let mut feeds = vec![Data::Float(run.optimizer.scalars(step))];

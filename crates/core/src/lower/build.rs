@@ -3,21 +3,16 @@
 use std::collections::HashMap;
 
 use super::body::{Body, Missing, View, squeeze};
-use super::index::{self, ravel};
+use super::index;
+use super::reduce::Source;
 use super::{Virtual, VirtualKind};
 use crate::dtype::DType;
 use crate::graph::{Graph, NodeId};
 use crate::op::{Op, Reduce};
-use crate::plan::{BufferId, Guard, Index, Inst, Kernel, Kind, MatMul, Matrix, Place, Store};
+use crate::plan::{BufferId, Index, Inst, Kernel, Kind, MatMul, Matrix, Place, Store};
 use crate::program::Entry;
 use crate::shape::Shape;
 
-/// One-pass sums up to this length, however few rows there are.
-const ROW_LEN_SERIAL: usize = 2048;
-/// Rows that give a device enough to do side by side.
-const ROWS_PARALLEL: usize = 64;
-/// Terms of one partial sum.
-const CHUNK_LEN: usize = 1024;
 /// Terms of one partial sum of a product whose inner axis is longer than a device may loop.
 const K_CHUNK: usize = 8192;
 
@@ -34,14 +29,7 @@ pub(super) struct Draft {
 pub(super) struct Context<'a> {
     pub(super) graph: &'a Graph,
     pub(super) homes: HashMap<NodeId, BufferId>,
-    loop_iterations_max: usize,
-}
-
-/// What a reduction reads: a node, or a tensor that has no node because it is an intermediate sum.
-#[derive(Clone)]
-enum Source {
-    Node(NodeId),
-    Temp(BufferId),
+    pub(super) loop_iterations_max: usize,
 }
 
 pub(super) fn build(
@@ -94,7 +82,7 @@ impl Draft {
         BufferId::from_index(self.virtuals.len() - 1)
     }
 
-    fn temp(&mut self, len: usize) -> BufferId {
+    pub(super) fn temp(&mut self, len: usize) -> BufferId {
         self.add(Virtual { kind: VirtualKind::Temp, dtype: DType::F32, len })
     }
 
@@ -142,96 +130,6 @@ impl Draft {
         Ok(())
     }
 
-    fn reduce<'a>(
-        &mut self,
-        context: &'a Context<'a>,
-        id: NodeId,
-        op: Reduce,
-        x: NodeId,
-        axes: &[usize],
-        home: BufferId,
-    ) -> Result<(), Missing> {
-        let mut shape = context.graph.ty(x).shape.to_vec();
-        let mut runs: Vec<(usize, usize)> = Vec::new();
-        for &axis in axes.iter().filter(|&&axis| shape[axis] != 1) {
-            match runs.last_mut() {
-                // Axes of size 1 in between do not part neighbours.
-                Some((_, end)) if shape[*end..axis].iter().all(|&s| s == 1) => *end = axis + 1,
-                _ => runs.push((axis, axis + 1)),
-            }
-        }
-        if runs.is_empty() {
-            self.kernels.push(map_of(context, id, home, |body| body.value(x, body_view(&shape, &squeeze(&shape))))?);
-            return Ok(());
-        }
-        // Neighbouring axes are one long axis; separate groups are reduced one after the other, innermost first.
-        let mut source = Source::Node(x);
-        while let Some((start, end)) = runs.pop() {
-            let out = if runs.is_empty() {
-                home
-            } else {
-                let kept: usize = shape[..start].iter().chain(&shape[end..]).product();
-                self.temp(kept)
-            };
-            self.reduce_run(context, id, op, &source, &shape, (start, end), out)?;
-            shape[start..end].fill(1);
-            source = Source::Temp(out);
-        }
-        Ok(())
-    }
-
-    /// Reduces the axes `start..end` of a tensor.
-    #[expect(clippy::too_many_arguments, reason = "one reduction is that many facts")]
-    fn reduce_run(
-        &mut self,
-        context: &Context<'_>,
-        id: NodeId,
-        op: Reduce,
-        source: &Source,
-        shape: &[usize],
-        (start, end): (usize, usize),
-        out: BufferId,
-    ) -> Result<(), Missing> {
-        let len: usize = shape[start..end].iter().product();
-        let merged = [&shape[..start], &[len], &shape[end..]].concat();
-        let outer = [&shape[..start], &shape[end..]].concat();
-        let rows: usize = outer.iter().product();
-        // Four walks over a row are what a fused softmax needs at most.
-        let too_long = len > context.loop_iterations_max / 4;
-        if !too_long && (len <= ROW_LEN_SERIAL || rows >= ROWS_PARALLEL) {
-            let outer_space = squeeze(&outer);
-            let space = [&outer_space[..], &[len]].concat();
-            let mut body = Body::new(context, space.clone());
-            let view = merged_view(&merged, start, &Index::axis(space.len() - 1), &space);
-            let value = read(&mut body, source, view)?;
-            let folded = body.push(Inst::Fold(op, value));
-            self.kernels.push(body.finish(id, Kind::Rows, folded, out));
-            return Ok(());
-        }
-        // Partial sums over chunks, then the sum of those.
-        let chunks = len.div_ceil(CHUNK_LEN);
-        let outer_space = squeeze(&outer);
-        let space = [&outer_space[..], &[chunks, CHUNK_LEN]].concat();
-        let at = |axis: usize| Index::axis(axis);
-        let chunk_axis = space.len() - 2;
-        let chunk_len = i64::try_from(CHUNK_LEN).expect("small");
-        let r = index::add(&index::scale(&at(chunk_axis), chunk_len), &at(chunk_axis + 1), &space);
-        let mut body = Body::new(context, space.clone());
-        let view = merged_view(&merged, start, &r, &space);
-        let mut value = read(&mut body, source, view)?;
-        if !len.is_multiple_of(CHUNK_LEN) {
-            let guard = Guard { index: r, low: 0, high: i64::try_from(len).expect("32 bits"), step: 1 };
-            value = body.guard_all(&guard, value, neutral(op));
-        }
-        let folded = body.push(Inst::Fold(op, value));
-        let partial = self.temp(rows * chunks);
-        self.kernels.push(body.finish(id, Kind::Rows, folded, partial));
-        // [outer…, chunks], reduced over its last axis.
-        let shape = [&outer[..], &[chunks]].concat();
-        let last = outer.len();
-        self.reduce_run(context, id, op, &Source::Temp(partial), &shape, (last, last + 1), out)
-    }
-
     fn matmul(
         &mut self,
         context: &Context<'_>,
@@ -273,57 +171,6 @@ impl Draft {
             home,
         )
     }
-
-    /// `out[r, …] = Σ_i (index[i] = r ? updates[i, …] : 0)`: every element gathers its own, in order, without atomics.
-    fn scatter_add(
-        &mut self,
-        context: &Context<'_>,
-        id: NodeId,
-        index: NodeId,
-        updates: NodeId,
-        home: BufferId,
-    ) -> Result<(), Missing> {
-        let shape = context.graph.ty(id).shape.clone();
-        let count = context.graph.ty(index).shape.len();
-        let rank = shape.rank();
-        let outer = squeeze(&shape);
-        let rows: usize = outer.iter().product();
-        let coords = body_coords(&shape, &outer);
-        // As for long sums: partial sums over chunks of the index, where it is longer than a device may loop.
-        let split = count > context.loop_iterations_max / 4 || (count > ROW_LEN_SERIAL && rows < ROWS_PARALLEL);
-        let chunks = if split { count.div_ceil(CHUNK_LEN) } else { 1 };
-        let space = if split { [&outer[..], &[chunks, CHUNK_LEN]].concat() } else { [&outer[..], &[count]].concat() };
-        let i = if split {
-            let chunk_len = i64::try_from(CHUNK_LEN).expect("small");
-            index::add(&index::scale(&Index::axis(space.len() - 2), chunk_len), &Index::axis(space.len() - 1), &space)
-        } else {
-            index::normal(Index::axis(space.len() - 1), &space)
-        };
-        let mut body = Body::new(context, space.clone());
-        let chosen = body.value(index, View::Linear(i.clone()))?;
-        let row_len: usize = shape[1..].iter().product();
-        let within = ravel(&coords[1..], &shape[1..], &space);
-        let position = index::add(&index::scale(&i, i64::try_from(row_len).expect("32 bits")), &within, &space);
-        let update = body.value(updates, View::Linear(position))?;
-        let row = body.coord(coords[0].clone());
-        let hit = body.push(Inst::Compare(crate::op::Compare::Eq, chosen, row));
-        let zero = body.push(Inst::Const(DType::F32, 0));
-        let mut value = body.push(Inst::Select(hit, update, zero));
-        if split && !count.is_multiple_of(CHUNK_LEN) {
-            let guard = Guard { index: i, low: 0, high: i64::try_from(count).expect("32 bits"), step: 1 };
-            value = body.guard_all(&guard, value, 0);
-        }
-        let folded = body.push(Inst::Fold(Reduce::Sum, value));
-        debug_assert_eq!(coords.len(), rank);
-        if !split {
-            self.kernels.push(body.finish(id, Kind::Rows, folded, home));
-            return Ok(());
-        }
-        let partial = self.temp(rows * chunks);
-        self.kernels.push(body.finish(id, Kind::Rows, folded, partial));
-        let partial_shape = [&shape[..], &[chunks]].concat();
-        self.reduce_run(context, id, Reduce::Sum, &Source::Temp(partial), &partial_shape, (rank, rank + 1), home)
-    }
 }
 
 /// The elementwise kernel that stores a node's value.
@@ -337,7 +184,7 @@ fn map<'a>(
     map_of(context, node, home, |body| value(body, node, body_view(&shape, &squeeze(&shape))))
 }
 
-fn map_of<'a>(
+pub(super) fn map_of<'a>(
     context: &'a Context<'a>,
     node: NodeId,
     home: BufferId,
@@ -349,7 +196,7 @@ fn map_of<'a>(
 }
 
 /// One index per axis of `shape` over the space without its axes of size 1.
-fn body_coords(shape: &[usize], space: &[usize]) -> Vec<Index> {
+pub(super) fn body_coords(shape: &[usize], space: &[usize]) -> Vec<Index> {
     let mut next = 0;
     shape
         .iter()
@@ -363,46 +210,8 @@ fn body_coords(shape: &[usize], space: &[usize]) -> Vec<Index> {
         .collect()
 }
 
-fn body_view(shape: &[usize], space: &[usize]) -> View {
+pub(super) fn body_view(shape: &[usize], space: &[usize]) -> View {
     View::Axes(body_coords(shape, space))
-}
-
-/// The view of a tensor whose axes `start..end` were merged into one, which runs along `r`; the others run along the space.
-fn merged_view(merged: &[usize], start: usize, r: &Index, space: &[usize]) -> View {
-    let mut next = 0;
-    let coords: Vec<Index> = merged
-        .iter()
-        .enumerate()
-        .map(|(axis, &size)| {
-            if axis == start {
-                return index::normal(r.clone(), space);
-            }
-            if size == 1 {
-                return Index::constant(0);
-            }
-            next += 1;
-            index::normal(Index::axis(next - 1), space)
-        })
-        .collect();
-    View::Linear(ravel(&coords, merged, space))
-}
-
-fn read(body: &mut Body<'_>, source: &Source, view: View) -> Result<crate::plan::ValueId, Missing> {
-    match (source, view) {
-        (Source::Node(node), view) => body.value(*node, view),
-        (Source::Temp(temp), View::Linear(index)) => Ok(body.load(*temp, DType::F32, index, vec![], None)),
-        (Source::Temp(_), View::Axes(_)) => unreachable!("reductions read through linear views"),
-    }
-}
-
-/// Bits of the value that a reduction starts from.
-fn neutral(op: Reduce) -> u32 {
-    match op {
-        Reduce::Sum => 0f32,
-        Reduce::Max => f32::NEG_INFINITY,
-        Reduce::Min => f32::INFINITY,
-    }
-    .to_bits()
 }
 
 /// A matmul operand in place, or the node that must be laid out first.
@@ -434,7 +243,7 @@ fn matrix(context: &Context<'_>, operand: NodeId, flip: bool) -> Result<Matrix, 
 
 impl Body<'_> {
     /// The kernel that stores `value` at the start of `home`.
-    fn finish(self, node: NodeId, kind: Kind, value: crate::plan::ValueId, home: BufferId) -> Kernel {
+    pub(super) fn finish(self, node: NodeId, kind: Kind, value: crate::plan::ValueId, home: BufferId) -> Kernel {
         let label = self.context.graph.describe(node);
         let op = self.context.graph[node].op.name();
         Kernel {

@@ -16,8 +16,10 @@ mod build;
 mod commit;
 mod fuse;
 mod index;
+mod join;
 mod layout;
 mod merge;
+mod reduce;
 mod schedule;
 mod select;
 #[cfg(test)]

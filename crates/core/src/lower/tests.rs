@@ -210,3 +210,20 @@ fn what_exceeds_a_limit_is_named() {
     let error = lower(&program, &few).expect_err("exceeds").to_string();
     assert!(error.contains("storage buffers per dispatch") && error.contains("matmul"), "{error}");
 }
+
+#[test]
+fn nothing_is_walked_where_there_is_nothing() {
+    let b = Builder::new();
+    let x = b.feed("x", TensorType::f32([3, 0])).expect("declares");
+    let index = b.feed("index", TensorType::u32([0])).expect("declares");
+    let largest = x.max(&[1], false).expect("reduces").id();
+    let sum = x.exp().and_then(|e| e.sum_all()).expect("reduces").id();
+    let scattered = x.t().and_then(|t| t.scatter_add(index, 2)).expect("scatters").id();
+    let graph = b.into_graph();
+    let fetches = [("largest", largest), ("sum", sum), ("scattered", scattered)];
+    let entry = entry(&graph, &["x", "index"], &fetches, vec![]);
+    let plan = lower(&Program { graph, entries: vec![entry] }, &target()).expect("lowers");
+    for kernel in plan.entries[0].dispatches.iter().flat_map(|d| &d.kernels) {
+        assert!(kernel.kind == Kind::Map && kernel.reads().is_empty(), "{plan}");
+    }
+}
