@@ -23,21 +23,19 @@ impl Shape {
         self.0.len()
     }
 
-    /// Number of elements, or `None` if it does not fit a u32 index: kernels address with 32 bits.
+    /// Number of elements, or `None` if it does not fit a u32 index: kernels address with 32 bits. A tensor without elements must
+    /// fit, too, with its sizes of 0 taken as 1, so that strides always do.
     pub fn checked_len(&self) -> Option<usize> {
-        if self.0.contains(&0) {
-            return Some(0);
-        }
         let mut len = 1usize;
         for &size in &*self.0 {
-            len = len.checked_mul(size)?;
+            len = len.checked_mul(size.max(1))?;
         }
-        (len <= u32::MAX as usize).then_some(len)
+        (len <= u32::MAX as usize).then_some(if self.is_empty() { 0 } else { len })
     }
 
-    /// Number of elements. Shapes inside a graph have been checked to fit.
+    /// Number of elements. Shapes inside a graph have been checked to fit; of others it may be as large as `usize` goes.
     pub fn len(&self) -> usize {
-        self.0.iter().product()
+        if self.is_empty() { 0 } else { self.0.iter().fold(1, |len, &size| len.saturating_mul(size)) }
     }
 
     /// Whether the tensor has no elements.

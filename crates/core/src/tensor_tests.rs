@@ -184,3 +184,19 @@ fn building_goes_on_where_it_was_left() {
         assert_eq!(graph.find_feed("x"), Some(FeedId::from_index(0)));
     });
 }
+
+#[test]
+fn sizes_beyond_all_measure_are_refused() {
+    let b = Builder::new();
+    let x = feed(&b, "x", &[4]);
+    let huge = usize::MAX / 2;
+    refused(
+        x.reshape([huge, 8]),
+        &format!("reshape({x}): cannot take shape [{huge},8]: 4 elements are not {}", usize::MAX),
+    );
+    // Strides have to fit even where there is nothing to stride over.
+    refused(
+        b.feed("y", TensorType::f32([0, huge, 8])),
+        &format!("feed: a result of shape [0,{huge},8] has more than 2^32-1 elements"),
+    );
+}

@@ -96,13 +96,21 @@ pub(crate) async fn scoped<T>(
 }
 
 /// Lets the device make progress, waiting at most the given time for a submission, or for all. A driver that dies while it is waited for makes
-/// wgpu panic; that becomes the loss of the device.
-pub(crate) fn poll(device: &wgpu::Device, faults: &Faults, wait: Option<(Option<wgpu::SubmissionIndex>, Duration)>) {
+/// wgpu panic; that becomes the loss of the device. False if the time was too short.
+pub(crate) fn poll(
+    device: &wgpu::Device,
+    faults: &Faults,
+    wait: Option<(Option<wgpu::SubmissionIndex>, Duration)>,
+) -> bool {
     let poll = match wait {
         Some((submission_index, timeout)) => wgpu::PollType::Wait { submission_index, timeout: Some(timeout) },
         None => wgpu::PollType::Poll,
     };
-    if catch_unwind(AssertUnwindSafe(|| drop(device.poll(poll)))).is_err() {
-        faults.lose("the driver failed while it was waited for".to_owned());
+    match catch_unwind(AssertUnwindSafe(|| device.poll(poll))) {
+        Ok(polled) => !matches!(polled, Err(wgpu::PollError::Timeout)),
+        Err(_) => {
+            faults.lose("the driver failed while it was waited for".to_owned());
+            true
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::device::Gpu;
 use crate::error::poll;
 
 /// Time after which a device that reports nothing is given up.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Time for a device that refused to say that it is lost.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -25,13 +25,16 @@ struct State {
     waker: Option<Waker>,
 }
 
-/// A mapping under way.
+/// A mapping under way. Dropped before its end, as an async reader may be, it is called off, so that the buffer can be used again.
 pub(crate) struct Mapping<'a> {
     gpu: &'a Gpu,
+    buffer: &'a wgpu::Buffer,
     submission: wgpu::SubmissionIndex,
     /// How long one poll of the future may wait for the device.
     slice: Duration,
     start: Instant,
+    /// The outcome was handed over.
+    ended: bool,
     state: Arc<Mutex<State>>,
 }
 
@@ -40,7 +43,7 @@ impl<'a> Mapping<'a> {
     /// each poll of the future asks the device, waiting up to `slice` for it.
     pub(crate) fn new(
         gpu: &'a Gpu,
-        buffer: &wgpu::Buffer,
+        buffer: &'a wgpu::Buffer,
         bytes: u64,
         submission: wgpu::SubmissionIndex,
         slice: Duration,
@@ -54,7 +57,16 @@ impl<'a> Mapping<'a> {
                 waker.wake();
             }
         });
-        Self { gpu, submission, slice, start: Instant::now(), state }
+        Self { gpu, buffer, submission, slice, start: Instant::now(), ended: false, state }
+    }
+}
+
+impl Drop for Mapping<'_> {
+    fn drop(&mut self) {
+        let refused = matches!(self.state.lock().unwrap_or_else(PoisonError::into_inner).result, Some(Err(_)));
+        if !self.ended && !refused {
+            self.buffer.unmap();
+        }
     }
 }
 
@@ -62,9 +74,10 @@ impl Future for Mapping<'_> {
     type Output = Result<(), BackendError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { gpu, submission, slice, start, state } = &*self;
+        let Self { gpu, buffer: _, submission, slice, start, ended, state } = self.get_mut();
         poll(&gpu.device, &gpu.faults, Some((Some(submission.clone()), *slice)));
         let result = state.lock().unwrap_or_else(PoisonError::into_inner).result.take();
+        *ended |= result.is_some();
         match result {
             Some(Ok(())) => return Poll::Ready(Ok(())),
             Some(Err(detail)) => {

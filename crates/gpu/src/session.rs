@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wgrad_core::plan::{
     BackendError, BufferClass, BufferId, Counters, Place, Plan, PrepareOptions, Session, Source, check_feeds,
@@ -15,7 +15,7 @@ use crate::device::Gpu;
 use crate::error::{poll, scoped};
 use crate::module::{Module, modules};
 use crate::pipeline::{pipelines, reads_arguments_from_storage};
-use crate::read::Mapping;
+use crate::read::{Mapping, PATIENCE};
 
 /// Runs that may be under way before the next one waits, which bounds the memory for their feeds.
 const RUNS_AHEAD_MAX: usize = 16;
@@ -219,6 +219,18 @@ impl GpuSession {
         Ok(HostVec::from_words(ty.dtype, words.into_iter()))
     }
 
+    /// Waits for a run, however long it takes, as long as the device is there.
+    fn wait(&self, submission: &wgpu::SubmissionIndex) -> Result<(), BackendError> {
+        let start = Instant::now();
+        while !poll(&self.gpu.device, &self.gpu.faults, Some((Some(submission.clone()), WAIT))) {
+            self.gpu.faults.check(&self.gpu.info.name, "running")?;
+            if start.elapsed() > PATIENCE {
+                return Err(self.gpu.failure("running", format!("no answer for {} s", PATIENCE.as_secs())));
+            }
+        }
+        Ok(())
+    }
+
     /// Fills what only a run writes with NaN.
     fn poison(&self) {
         for (buffer, plan) in self.buffers.iter().zip(&self.plan.buffers) {
@@ -296,7 +308,7 @@ impl Session for GpuSession {
         if self.submissions.len() > RUNS_AHEAD_MAX
             && let Some(oldest) = self.submissions.pop_front()
         {
-            poll(&self.gpu.device, &self.gpu.faults, Some((Some(oldest), WAIT)));
+            self.wait(&oldest)?;
         }
         self.gpu.faults.check(&self.gpu.info.name, "running")
     }

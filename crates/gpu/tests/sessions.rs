@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::future::Future;
+use std::task::{Context, Waker};
+
 use common::{floats, modes, program};
 use wgrad_core::plan::{Backend, BackendError, BufferClass, PrepareOptions, Session, Source, Target};
 use wgrad_core::{
@@ -218,5 +221,21 @@ fn shader_files_are_there() {
     assert!(SHADERS.len() >= 9);
     for (name, text) in SHADERS {
         assert!(text.contains("fn "), "{name}");
+    }
+}
+
+/// A future that is dropped half-way, as by a timeout, must not keep the read-back buffer.
+#[test]
+fn an_abandoned_read_does_not_harm_the_next() {
+    for (mode, backend) in modes() {
+        let plan = lower(&counter(11), backend.target()).expect("a plan");
+        let mut session = backend.session(plan, PrepareOptions::default()).expect("a session");
+        let x = Source::Variable(VarId::from_index(0));
+        for _ in 0..20 {
+            session.run(EntryId::from_index(0), &[HostSlice::F32(&[0.5; 11])]).expect("a run");
+            let mut read = Box::pin(session.read_async(x));
+            let _ = read.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        }
+        assert_eq!(session.read(x), Ok(HostVec::F32(vec![11.0; 11])), "{mode}");
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! The update of every parameter is an elementwise kernel over its own tensors. Where several have the same body, and their variables
 //! follow each other in the arenas at equal distances, one kernel walks the arenas from the first to the last. The gradients that
-//! they read are given one arena too, in the same order.
+//! they read are given one arena too, in the same order. Updates that have to wait for each other stay apart.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::commit::predecessors;
 use super::fuse::own_point;
 use super::layout::{Layout, Loose, Pool};
-use super::{Task, rebind};
+use super::{Task, Virtual, rebind};
 use crate::dtype::DType;
 use crate::plan::{BufferClass, BufferId, Index, Inst, Kernel, Kind, Operand, Place, Store, ValueId};
 
@@ -40,7 +41,7 @@ struct Key {
     values: Vec<ValueId>,
 }
 
-pub(super) fn merge_updates(tasks: &mut Vec<Task>, layout: &Layout, loose: &mut Vec<Loose>) {
+pub(super) fn merge_updates(tasks: &mut Vec<Task>, virtuals: &[Virtual], layout: &Layout, loose: &mut Vec<Loose>) {
     let mut keys: HashMap<Key, usize> = HashMap::new();
     let mut groups: Vec<(Key, Vec<Member>)> = Vec::new();
     for (t, task) in tasks.iter().enumerate() {
@@ -60,11 +61,11 @@ pub(super) fn merge_updates(tasks: &mut Vec<Task>, layout: &Layout, loose: &mut 
             if let Some(last) = run.last()
                 && !follows(&key.roles, last, &member, run[0].starts[lead], lead, layout.tensor_len_max())
             {
-                join(&key, std::mem::take(&mut run), tasks, layout, loose, &mut gone);
+                join(&key, std::mem::take(&mut run), tasks, virtuals, layout, loose, &mut gone);
             }
             run.push(member);
         }
-        join(&key, run, tasks, layout, loose, &mut gone);
+        join(&key, run, tasks, virtuals, layout, loose, &mut gone);
     }
     let mut position = 0;
     tasks.retain(|_| {
@@ -134,11 +135,12 @@ fn join(
     key: &Key,
     run: Vec<Member>,
     tasks: &mut Vec<Task>,
+    virtuals: &[Virtual],
     layout: &Layout,
     loose: &mut Vec<Loose>,
     gone: &mut BTreeSet<usize>,
 ) {
-    if run.len() < 2 || !temps_can_move(&run, tasks, layout, loose) {
+    if run.len() < 2 || !temps_can_move(&run, tasks, layout, loose) || !independent(&run, tasks, virtuals) {
         return;
     }
     let total = run.iter().map(|m| m.len.next_multiple_of(4)).sum::<usize>()
@@ -194,8 +196,31 @@ fn join(
     for task in tasks.iter_mut() {
         rebind(&mut task.kernel, |id| moves.get(&id).copied().unwrap_or(Place { buffer: id, offset: 0 }));
     }
-    gone.extend(run.iter().map(|m| m.task));
+    // They stay until all passes are made, but nothing waits for them any more.
+    for member in &run {
+        tasks[member.task].reads.clear();
+        tasks[member.task].writes.clear();
+        gone.insert(member.task);
+    }
     tasks.push(Task { kernel, reads, writes });
+}
+
+/// Whether updates can run side by side: none reads a variable that another one writes, or waits for something that waits for
+/// another one.
+fn independent(run: &[Member], tasks: &[Task], virtuals: &[Virtual]) -> bool {
+    let members: BTreeSet<usize> = run.iter().map(|m| m.task).collect();
+    let before = predecessors(tasks, virtuals);
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<usize> = members.iter().flat_map(|&m| before[m].iter().copied()).collect();
+    while let Some(t) = open.pop() {
+        if members.contains(&t) {
+            return false;
+        }
+        if seen.insert(t) {
+            open.extend(&before[t]);
+        }
+    }
+    true
 }
 
 /// Temporaries can share an arena if each is read in one place of the pass and no other kernel reads some of them and writes others.

@@ -24,6 +24,8 @@ mod schedule;
 mod select;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod update_tests;
 
 use std::collections::BTreeSet;
 
@@ -31,11 +33,14 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::graph::{Graph, NodeId, VarId};
 use crate::plan::{
-    Buffer, BufferClass, BufferId, Dispatch, EntryPlan, Inst, Kernel, Kind, LimitExceeded, Place, Plan, PlanError,
-    Target,
+    Buffer, BufferClass, BufferId, Dispatch, EntryPlan, Inst, Kernel, Kind, LimitExceeded, Limits, Place, Plan,
+    PlanError, Target,
 };
 use crate::program::{Entry, Program};
 use layout::Layout;
+
+/// Buffers of a dispatch that fusion leaves free at most, for stores that have to wait in temporaries.
+const ROOM_MAX: usize = 4;
 
 /// A tensor's memory before it has a place: every tensor is its own buffer.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +99,7 @@ pub fn lower(program: &Program, target: &Target) -> Result<Plan, PlanError> {
 fn lower_entry(graph: &Graph, entry: &Entry, layout: &mut Layout, target: &Target) -> Result<Vec<Dispatch>, PlanError> {
     let live = graph.reachable(entry.roots());
     let mut forced = vec![false; graph.len()];
-    let mut draft = loop {
+    let draft = loop {
         let located = select::select(graph, entry, &live, &forced);
         match build::build(graph, entry, &live, &located, target.limits.loop_iterations_max) {
             Ok(draft) => match select::relieve(graph, &draft, target.limits.dispatch_buffers_max) {
@@ -110,14 +115,28 @@ fn lower_entry(graph: &Graph, entry: &Entry, layout: &mut Layout, target: &Targe
             }
         }
     };
-    let kernels = fuse::fuse(std::mem::take(&mut draft.kernels), &draft.virtuals, &target.limits);
-    let mut tasks = commit::commit(kernels, &mut draft.virtuals);
-    let mut loose = layout.relocate(&mut tasks, &draft.virtuals, graph, entry);
-    merge::merge_updates(&mut tasks, layout, &mut loose);
-    check_kernels(&tasks, &draft.virtuals, layout, graph, target)?;
-    let order = schedule::schedule(&tasks, &draft.virtuals, target.limits.dispatch_buffers_max);
-    let dispatches = schedule::dispatches(tasks, &order);
-    Ok(layout.allocate(dispatches, &loose))
+    // A store that has to wait in a temporary adds a buffer to a kernel that fusion may have filled up; then fusion leaves room.
+    let buffers_max = target.limits.dispatch_buffers_max;
+    for room in 0.. {
+        let limits = Limits { dispatch_buffers_max: buffers_max - room, ..target.limits };
+        let kernels = fuse::fuse(draft.kernels.clone(), &draft.virtuals, &limits);
+        let mut virtuals = draft.virtuals.clone();
+        let mut tasks = commit::commit(kernels, &mut virtuals);
+        let mut loose = layout.relocate(&mut tasks, &virtuals, graph, entry);
+        merge::merge_updates(&mut tasks, &virtuals, layout, &mut loose);
+        if room < ROOM_MAX.min(buffers_max - 1) && tasks.iter().any(|task| buffers(&task.kernel) > buffers_max) {
+            continue;
+        }
+        check_kernels(&tasks, &virtuals, layout, graph, target)?;
+        let order = schedule::schedule(&tasks, &virtuals, buffers_max);
+        return Ok(layout.allocate(schedule::dispatches(tasks, &order), &loose));
+    }
+    unreachable!("the last attempt returns")
+}
+
+/// Buffers that a dispatch of the kernel alone touches.
+fn buffers(kernel: &Kernel) -> usize {
+    Dispatch { kernels: vec![kernel.clone()] }.bindings().len()
 }
 
 /// No kernel may need more than the device has, however little was fused.
@@ -130,12 +149,13 @@ fn check_kernels(
 ) -> Result<(), PlanError> {
     for task in tasks {
         let kernel = &task.kernel;
-        let largest = task.writes.iter().map(|b| virtuals[b.index()].len).max().unwrap_or(0);
+        // Buffers are made of fours.
+        let largest = task.writes.iter().map(|b| virtuals[b.index()].len.next_multiple_of(4)).max().unwrap_or(0);
         if largest > layout.tensor_len_max() {
             let nodes: Vec<String> = kernel.nodes.iter().map(|&n| graph.describe(n)).collect();
             return Err(layout.too_large(format!("the result of {}", nodes.join(", ")), largest, target));
         }
-        let buffers = Dispatch { kernels: vec![kernel.clone()] }.bindings().len();
+        let buffers = buffers(kernel);
         if buffers > target.limits.dispatch_buffers_max {
             let nodes: Vec<String> = kernel.nodes.iter().map(|&n| graph.describe(n)).collect();
             return Err(PlanError::Limit(Box::new(LimitExceeded {

@@ -12,10 +12,14 @@ use crate::program::Entry;
 /// recursion over them stays shallow. Fusion joins kernels again where that pays.
 const INLINE_OPS_MAX: usize = 64;
 
+/// Operations, those that only move elements included, that may be nested in one body: building it is recursive.
+const INLINE_DEPTH_MAX: usize = 128;
+
 /// For every node, whether it lives in memory. `forced` are those that an attempt to lower found to need it.
 pub(super) fn select(graph: &Graph, entry: &Entry, live: &[bool], forced: &[bool]) -> Vec<bool> {
     let mut located = forced.to_vec();
     let mut sizes = vec![0usize; graph.len()];
+    let mut depths = vec![0usize; graph.len()];
     for id in graph.ids().filter(|id| live[id.index()]) {
         let op = &graph[id].op;
         match op {
@@ -42,7 +46,9 @@ pub(super) fn select(graph: &Graph, entry: &Entry, live: &[bool], forced: &[bool
         let inline: usize =
             op.operands().iter().filter(|x| !located[x.index()]).map(|x| sizes[x.index()]).sum::<usize>();
         sizes[id.index()] = inline + usize::from(computes(op));
-        if sizes[id.index()] > INLINE_OPS_MAX {
+        let inner = op.operands().iter().filter(|x| !located[x.index()]).map(|x| depths[x.index()]).max();
+        depths[id.index()] = inner.unwrap_or(0) + 1;
+        if sizes[id.index()] > INLINE_OPS_MAX || depths[id.index()] > INLINE_DEPTH_MAX {
             located[id.index()] = true;
         }
     }

@@ -227,3 +227,29 @@ fn nothing_is_walked_where_there_is_nothing() {
         assert!(kernel.kind == Kind::Map && kernel.reads().is_empty(), "{plan}");
     }
 }
+
+#[test]
+fn no_dispatch_is_more_than_a_driver_can_compile() {
+    let b = Builder::new();
+    let fetches = (0..100).map(|i| {
+        let v = b.variable(&format!("v{i}"), TensorType::f32([5]), weights(i), Role::Other).expect("declares");
+        Fetch { name: format!("f{i}"), node: v.id() }
+    });
+    let entry = Entry { name: "all".to_owned(), fetches: fetches.collect(), ..Entry::default() };
+    let plan = lower(&Program { graph: b.into_graph(), entries: vec![entry] }, &target()).expect("lowers");
+    assert_eq!(dispatches(&plan), 7, "{plan}");
+    assert!(plan.entries[0].dispatches.iter().all(|d| d.kernels.len() <= 16), "{plan}");
+}
+
+#[test]
+fn a_long_chain_of_views_does_not_exhaust_the_stack() {
+    let b = Builder::new();
+    let mut x = b.feed("x", TensorType::f32([20_000])).expect("declares");
+    for _ in 0..10_000 {
+        x = x.slice(&[crate::SliceRange { start: 1, stop: x.shape()[0], step: 1 }]).expect("slices");
+    }
+    let node = x.id();
+    let graph = b.into_graph();
+    let entry = entry(&graph, &["x"], &[("x", node)], vec![]);
+    lower(&Program { graph, entries: vec![entry] }, &target()).expect("lowers");
+}

@@ -193,7 +193,8 @@ impl<'g> Make<'_, 'g> {
             Loss::Mse => mse_per_row(output, y)?,
         };
         let add = |sum: Sum<'g>, values: Tensor<'g>| -> Result<Update, GraphError> {
-            Ok(Update { variable: sum.0, node: sum.1.add(values.mul(mask)?.sum_all()?)?.id() })
+            // A product would let a row that is only there to fill the batch through if the model makes NaN of zeros.
+            Ok(Update { variable: sum.0, node: sum.1.add(mask.gt(0.0)?.select(values, 0.0)?.sum_all()?)?.id() })
         };
         let mut updates = vec![add(loss, losses)?];
         if let Some(correct) = correct {

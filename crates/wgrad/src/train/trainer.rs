@@ -21,7 +21,16 @@ pub struct Trainer {
     session: Box<dyn Session>,
     step: u64,
     epoch: u32,
-    last: Option<EntryId>,
+    last: Option<Last>,
+}
+
+/// Where the loss of the last step is.
+#[derive(Debug, Clone, Copy)]
+enum Last {
+    /// On the device, until another entry writes its fetches there.
+    Fetched(EntryId),
+    /// Here.
+    Read(f32),
 }
 
 impl Trainer {
@@ -72,6 +81,7 @@ impl Trainer {
     /// # Errors
     /// If the data do not fit or the device fails.
     pub fn epoch(&mut self, train: &Dataset) -> Result<EpochReport, Error> {
+        self.check_rows(train)?;
         let start = Instant::now();
         self.session.write(self.program.train_loss, HostSlice::F32(&[0.0]))?;
         let mut steps = 0;
@@ -105,15 +115,12 @@ impl Trainer {
     /// # Errors
     /// If there is no entry for the number of rows, the data do not fit, or the device fails.
     pub fn step(&mut self, batch: &Batch) -> Result<(), Error> {
-        let Some(&(entry, _)) = self.program.train.iter().find(|&&(_, rows)| rows == batch.rows) else {
-            let known = self.program.train.iter().map(|(_, rows)| rows.to_string()).collect();
-            return Err(Error::BatchRows { rows: batch.rows, known });
-        };
+        let entry = self.entry(batch.rows)?;
         let scalars = self.options.optimizer.scalars_f32(self.step + 1);
         let feeds = [HostSlice::F32(&scalars), HostSlice::F32(&batch.features), batch.targets.as_slice()];
         self.session.run(entry, &feeds)?;
         self.step += 1;
-        self.last = Some(entry);
+        self.last = Some(Last::Fetched(entry));
         Ok(())
     }
 
@@ -122,8 +129,10 @@ impl Trainer {
     /// # Errors
     /// If no step was made or the device fails.
     pub fn last_loss(&mut self) -> Result<f32, Error> {
-        let entry = self.last.ok_or(Error::NotYet { what: "loss", reason: "no step was made" })?;
-        Ok(first(self.session.read(Source::Fetch(entry, 0))?))
+        match self.last.ok_or(Error::NotYet { what: "loss", reason: "no step was made" })? {
+            Last::Fetched(entry) => Ok(first(self.session.read(Source::Fetch(entry, 0))?)),
+            Last::Read(loss) => Ok(loss),
+        }
     }
 
     /// Mean loss and accuracy over any number of rows.
@@ -131,6 +140,7 @@ impl Trainer {
     /// # Errors
     /// If the data do not fit or the device fails.
     pub fn evaluate(&mut self, dataset: &Dataset) -> Result<Evaluation, Error> {
+        some_rows(dataset)?;
         let (entry, rows) = self.program.eval;
         let sums = [Some(self.program.eval_loss), self.program.eval_correct];
         for sum in sums.into_iter().flatten() {
@@ -158,6 +168,10 @@ impl Trainer {
         if width == 0 || !features.len().is_multiple_of(width) {
             let reason = format!("{} features are no rows of the model's {width}", features.len());
             return Err(DataError::Misfit(reason).into());
+        }
+        // The outputs take the place of the loss.
+        if let Some(Last::Fetched(_)) = self.last {
+            self.last = Some(Last::Read(self.last_loss()?));
         }
         let (entry, rows) = self.program.predict;
         let mut outputs = Vec::with_capacity(features.len() / width * self.program.output_width);
@@ -230,6 +244,30 @@ impl Trainer {
         self.session.counters()
     }
 
+    /// The entry that trains on a batch of so many rows.
+    fn entry(&self, rows: usize) -> Result<EntryId, Error> {
+        match self.program.train.iter().find(|entry| entry.1 == rows) {
+            Some(&(entry, _)) => Ok(entry),
+            None => {
+                let known = self.program.train.iter().map(|(_, rows)| rows.to_string()).collect();
+                Err(Error::BatchRows { rows, known })
+            }
+        }
+    }
+
+    /// Whether there is an entry for every batch of a data set, asked before the first of them changes anything.
+    fn check_rows(&self, train: &Dataset) -> Result<(), Error> {
+        some_rows(train)?;
+        let (batch, rows) = (self.options.batch_rows.max(1), train.rows());
+        if rows >= batch {
+            self.entry(batch)?;
+        }
+        if rows % batch > 0 {
+            self.entry(rows % batch)?;
+        }
+        Ok(())
+    }
+
     fn find(&self, name: &str) -> Result<VarId, Error> {
         self.session.plan().find_variable(name).ok_or_else(|| Error::UnknownName {
             what: "variable",
@@ -241,6 +279,11 @@ impl Trainer {
     fn number(&mut self, variable: VarId) -> Result<f64, BackendError> {
         self.session.read(Source::Variable(variable)).map(|data| f64::from(first(data)))
     }
+}
+
+/// A mean over nothing is no number.
+fn some_rows(dataset: &Dataset) -> Result<(), DataError> {
+    if dataset.rows() == 0 { Err(DataError::Misfit("the data set has no rows".to_owned())) } else { Ok(()) }
 }
 
 /// What the program declares as floats comes back as floats.

@@ -1,13 +1,13 @@
 //! The trainer on the CPU backend.
 
-use wgrad_core::HostSlice;
+use wgrad_core::{HostSlice, Tensor};
 
 use super::{TrainOptions, Trainer};
 use crate::data::Dataset;
 use crate::loss::Loss;
-use crate::nn::{Activation, Linear, Mlp};
+use crate::nn::{Activation, Linear, Mlp, Model, Params};
 use crate::optim::{Adam, Momentum, Optimizer, RmsProp, Sgd};
-use crate::{BackendChoice, Device, DeviceSelector};
+use crate::{BackendChoice, Device, DeviceSelector, Error};
 
 fn cpu() -> Device {
     Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None }).unwrap()
@@ -152,4 +152,45 @@ fn misuse_is_an_error_that_says_what() {
     let label = Dataset::classes(vec![0.0; 6], 2, vec![4; 3], 5).unwrap();
     let label = trainer.epoch(&label).unwrap_err().to_string();
     assert_eq!(label, "entry 'train_last': feed 'train_last.y' u32[3]: element 0 is 4, but must be below 2");
+}
+
+#[test]
+fn a_prediction_leaves_the_loss_of_the_last_step() {
+    let data = halves(19);
+    let (mut one, mut other) = (trainer(Adam::default(), &data), trainer(Adam::default(), &data));
+    for trainer in [&mut one, &mut other] {
+        let batch = trainer.batches(&data).next().unwrap();
+        trainer.step(&batch).unwrap();
+    }
+    let loss = one.last_loss().unwrap();
+    other.predict(data.features()).unwrap();
+    other.evaluate(&data).unwrap();
+    assert_eq!(other.last_loss().unwrap(), loss);
+}
+
+/// A row that only fills the last batch is all zeros, of which this model makes 0/0.
+#[test]
+fn rows_that_fill_a_batch_do_not_count() {
+    fn normalized<'g>(params: &Params<'g>, x: Tensor<'g>) -> Result<Tensor<'g>, Error> {
+        let length = x.square()?.sum(&[1], true)?.sqrt()?;
+        Linear::new(2, 2).forward(params, x.div(length)?)
+    }
+    let data = halves(19);
+    let options = TrainOptions { eval_rows: 16, ..TrainOptions::new(Loss::CrossEntropy, Sgd::default()) };
+    let mut trainer = Trainer::new(&cpu(), &normalized, &data, options).unwrap();
+    let evaluation = trainer.evaluate(&data).unwrap();
+    assert!(evaluation.loss.is_finite() && evaluation.accuracy.is_some_and(f64::is_finite), "{evaluation}");
+}
+
+#[test]
+fn data_that_do_not_fit_are_refused_before_anything_is_trained() {
+    let mut trainer = trainer(Sgd::default(), &halves(43));
+    let before = trainer.read("layers.0.weight").unwrap();
+    let other_rest = trainer.epoch(&halves(44)).unwrap_err().to_string();
+    assert!(other_rest.contains('4') && other_rest.contains('3'), "{other_rest}");
+    for error in [trainer.epoch(&halves(0)).map(drop), trainer.evaluate(&halves(0)).map(drop)] {
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("the data set has no rows"), "{error}");
+    }
+    assert_eq!((trainer.read("layers.0.weight").unwrap(), trainer.steps()), (before, 0));
 }
