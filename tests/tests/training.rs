@@ -1,7 +1,9 @@
 //! Whole training: the same losses on every engine, few dispatches, one submission a step, no allocation after the first, memory
 //! as reported, and the same bits every time.
 
-use wgrad::data::{Batch, Batches, Dataset, Order};
+use std::path::Path;
+
+use wgrad::data::{Batch, Batches, Dataset, Order, read_csv};
 use wgrad::loss::Loss;
 use wgrad::nn::{Activation, Mlp};
 use wgrad::optim::{Adam, Momentum, Optimizer, RmsProp, Sgd};
@@ -140,6 +142,18 @@ fn an_epoch_has_the_same_losses_everywhere() {
         assert_eq!(job.batches.last().unwrap().1.rows, 44);
         agree(&job, optimizer.name());
     }
+}
+
+/// The real job: an epoch of the digits that ship with the examples.
+#[test]
+fn an_epoch_of_digits_has_the_same_losses_everywhere() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/data/digits.csv");
+    let all = Dataset::from_labelled_table(&read_csv(file).unwrap(), 10).unwrap().scaled(1.0 / 16.0);
+    let (dataset, _) = all.split_at(1437).unwrap();
+    let model = Mlp::new(&[64, 128, 64, 10], Activation::Relu);
+    let job = job(&model, &dataset, &options(Loss::CrossEntropy, Adam::default().into(), 64));
+    assert_eq!(job.batches.len(), 23);
+    agree(&job, "digits");
 }
 
 #[test]
