@@ -18,6 +18,9 @@ use crate::init::Init;
 use crate::op::{Binary, Compare, Op, Unary};
 use crate::shape::{Shape, TensorType};
 
+/// Operands that one concatenation takes: with the result fewer than the 8 buffers that every device lets a kernel see.
+const CONCAT_MAX: usize = 6;
+
 /// A graph under construction.
 ///
 /// ```
@@ -161,13 +164,17 @@ impl Builder {
         bits.div(256u32)?.cast(DType::F32)?.mul(1.0 / 16_777_216.0)
     }
 
-    /// Operands one after another along an axis.
+    /// Operands one after another along an axis. Many are joined in groups, since a device sees only some buffers at a time.
     ///
     /// # Errors
     /// If there are none, or they differ in type or in another axis.
     pub fn concat<'g>(&'g self, xs: &[Tensor<'g>], axis: usize) -> Result<Tensor<'g>, GraphError> {
         for &x in xs {
             self.own("concat", x)?;
+        }
+        if xs.len() > CONCAT_MAX {
+            let groups = xs.chunks(CONCAT_MAX).map(|group| self.concat(group, axis)).collect::<Result<Vec<_>, _>>()?;
+            return self.concat(&groups, axis);
         }
         self.push(Op::Concat { xs: xs.iter().map(|x| x.id).collect(), axis })
     }

@@ -253,3 +253,18 @@ fn a_long_chain_of_views_does_not_exhaust_the_stack() {
     let entry = entry(&graph, &["x"], &[("x", node)], vec![]);
     lower(&Program { graph, entries: vec![entry] }, &target()).expect("lowers");
 }
+
+#[test]
+fn many_tensors_can_be_joined_on_a_device_that_sees_few() {
+    let b = Builder::new();
+    let x = b.feed("x", TensorType::f32([4, 4])).expect("declares");
+    let mut parts = vec![x];
+    for _ in 0..20 {
+        parts.push(parts[parts.len() - 1].matmul(x).expect("multiplies"));
+    }
+    let node = b.concat(&parts, 0).expect("joins").id();
+    let graph = b.into_graph();
+    assert_eq!(graph.ty(node).shape, [84, 4].into());
+    let entry = entry(&graph, &["x"], &[("all", node)], vec![]);
+    lower(&Program { graph, entries: vec![entry] }, &target()).expect("lowers");
+}
