@@ -61,10 +61,21 @@ impl Layout {
             tensor_len_max: bytes_max / 4,
         };
         layout.place_variables(graph, target)?;
-        let feeds = program.entries.iter().map(|e| layout.feed_len(graph, e)).max().unwrap_or(0);
-        layout.feed_buffer = layout.shared(BufferClass::Feeds, feeds, target)?;
-        let fetches = program.entries.iter().map(|e| layout.fetch_len(graph, e)).max().unwrap_or(0);
-        layout.fetch_buffer = layout.shared(BufferClass::Fetches, fetches, target)?;
+        let feeds = program.entries.iter().max_by_key(|e| layout.feed_len(graph, e));
+        let what = |entry: &Entry| {
+            let decls = entry.feeds.iter().map(|f| &graph.feeds()[f.index()]);
+            let largest = decls.max_by_key(|d| d.ty.shape.len()).map(|d| format!("'{}' {}", d.name, d.ty));
+            largest_of("feeds", entry, largest)
+        };
+        let len = feeds.map_or(0, |e| layout.feed_len(graph, e));
+        layout.feed_buffer = layout.shared(BufferClass::Feeds, len, target, || feeds.map(what))?;
+        let fetches = program.entries.iter().max_by_key(|e| layout.fetch_len(graph, e));
+        let what = |entry: &Entry| {
+            let largest = entry.fetches.iter().max_by_key(|f| graph.ty(f.node).shape.len());
+            largest_of("fetches", entry, largest.map(|f| format!("'{}', {}", f.name, graph.describe(f.node))))
+        };
+        let len = fetches.map_or(0, |e| layout.fetch_len(graph, e));
+        layout.fetch_buffer = layout.shared(BufferClass::Fetches, len, target, || fetches.map(what))?;
         layout.place_constants(program, target)?;
         Ok(layout)
     }
@@ -123,14 +134,22 @@ impl Layout {
             }
         }
         if len > 0 {
-            self.shared(BufferClass::Constants, len, target)?;
+            self.shared(BufferClass::Constants, len, target, || None)?;
         }
         Ok(())
     }
 
-    fn shared(&mut self, class: BufferClass, len: usize, target: &Target) -> Result<BufferId, PlanError> {
+    /// One buffer for many tensors; `what` names those that do not fit in it.
+    fn shared(
+        &mut self,
+        class: BufferClass,
+        len: usize,
+        target: &Target,
+        what: impl FnOnce() -> Option<String>,
+    ) -> Result<BufferId, PlanError> {
         if len > self.tensor_len_max {
-            return Err(self.too_large(format!("the buffer of all {class} of one run"), len, target));
+            let what = what().unwrap_or_else(|| format!("the buffer of all {class}"));
+            return Err(self.too_large(what, len, target));
         }
         self.fixed.push(buffer(class, len));
         Ok(BufferId::from_index(self.fixed.len() - 1))
@@ -317,4 +336,10 @@ impl Layout {
         }
         Plan { target: target.clone(), buffers, variables, constants: self.constant_words, entries }
     }
+}
+
+/// What an entry takes or gives all in one buffer, with the largest part of it.
+fn largest_of(kind: &str, entry: &Entry, largest: Option<String>) -> String {
+    let largest = largest.unwrap_or_default();
+    format!("the buffer of all {kind} of entry '{}', the largest of them {largest},", entry.name)
 }

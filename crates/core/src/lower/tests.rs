@@ -205,7 +205,8 @@ fn what_exceeds_a_limit_is_named() {
     let text = |bytes| lower(&program, &tiny(bytes)).expect_err("exceeds").to_string();
     assert!(text(1000).contains("variable 'w0' f32[24,20] needs 1920 bytes but 'test' allows 1000"), "{}", text(1000));
     // Parameters are spread over several buffers, but all feeds of a run are one.
-    assert!(text(2000).contains("buffer of all feeds of one run needs"), "{}", text(2000));
+    let feeds = "all feeds of entry 'train', the largest of them 'x' f32[32,20], needs";
+    assert!(text(2000).contains(feeds), "{}", text(2000));
     let few = Target { limits: Limits { dispatch_buffers_max: 2, ..Limits::WEBGPU }, ..target() };
     let error = lower(&program, &few).expect_err("exceeds").to_string();
     assert!(error.contains("storage buffers per dispatch") && error.contains("matmul"), "{error}");
