@@ -1,10 +1,12 @@
 //! Running one program on the oracle and on backends, with the same data.
 
+use std::rc::Rc;
+
 use wgrad::{BackendChoice, DeviceSelector};
-use wgrad_core::plan::{Backend, BackendError, PrepareOptions, Session, Source};
-use wgrad_core::{EntryId, HostVec, Program, lower};
+use wgrad_core::plan::{Backend, BackendError, Plan, PrepareOptions, Session, Source};
+use wgrad_core::{EntryId, HostVec, LowerOptions, Program, lower_with};
 use wgrad_cpu_ref::{CpuBackend, Oracle, OracleFeed};
-use wgrad_gpu::{GpuBackend, GpuOptions, Interface, Selector};
+use wgrad_gpu::{Capabilities, GpuBackend, GpuOptions, Interface, Selector};
 
 /// The data of one feed, floats in double precision.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,15 +73,6 @@ pub fn run_oracle(program: &Program, feeds: &[Data]) -> Result<Vec<Vec<f64>>, St
     Ok((0..program.entries[0].fetches.len()).map(|i| oracle.fetch(entry, i).to_vec()).collect())
 }
 
-/// A program made ready on a backend, transient memory poisoned before every run.
-///
-/// # Errors
-/// What the planner or the backend says.
-pub fn prepare(backend: &dyn Backend, program: &Program) -> Result<Box<dyn Session>, String> {
-    let plan = lower(program, backend.target()).map_err(|e| e.to_string())?;
-    backend.prepare(plan, PrepareOptions { progress: None, poison: true }).map_err(|e| e.to_string())
-}
-
 /// Runs an entry and reads all its fetches.
 ///
 /// # Errors
@@ -92,22 +85,58 @@ pub fn run_session(session: &mut dyn Session, entry: EntryId, feeds: &[Data]) ->
     (0..fetches).map(|i| session.read(Source::Fetch(entry, i)).map(widen).map_err(|e| e.to_string())).collect()
 }
 
-/// The fetches of a program's first entry, computed by a backend.
-///
-/// # Errors
-/// What the planner or the backend says.
-pub fn run_backend(backend: &dyn Backend, program: &Program, feeds: &[Data]) -> Result<Vec<Vec<f64>>, String> {
-    let mut session = prepare(backend, program)?;
-    run_session(session.as_mut(), EntryId::from_index(0), feeds)
-}
-
-/// A backend under test.
-#[derive(Debug)]
+/// A way to run programs that is under test: a backend, and how plans are made for it.
+#[derive(Debug, Clone)]
 pub struct Engine {
-    /// `cpu`, `gpu` or `gpu-2`: see [`engines`].
+    /// See [`engines`].
     pub name: &'static str,
     /// The backend.
-    pub backend: Box<dyn Backend>,
+    pub backend: Rc<dyn Backend>,
+    /// How programs are lowered for it.
+    pub lowering: LowerOptions,
+    /// What code for it depends on, if it is a GPU.
+    pub capabilities: Option<Capabilities>,
+}
+
+impl Engine {
+    /// A backend that is no GPU, used as it is by default.
+    pub fn new(name: &'static str, backend: impl Backend + 'static) -> Self {
+        Self { name, backend: Rc::new(backend), lowering: LowerOptions::default(), capabilities: None }
+    }
+
+    fn gpu(name: &'static str, backend: GpuBackend) -> Self {
+        Self { capabilities: Some(backend.capabilities().clone()), ..Self::new(name, backend) }
+    }
+
+    /// The same with every node of a program in a kernel of its own.
+    fn unfused(&self, name: &'static str) -> Self {
+        Self { name, lowering: LowerOptions { optimize: false }, ..self.clone() }
+    }
+
+    /// The plan of a program.
+    ///
+    /// # Errors
+    /// What the planner says.
+    pub fn plan(&self, program: &Program) -> Result<Plan, String> {
+        lower_with(program, self.backend.target(), self.lowering).map_err(|e| e.to_string())
+    }
+
+    /// A program made ready, transient memory poisoned before every run.
+    ///
+    /// # Errors
+    /// What the planner or the backend says.
+    pub fn prepare(&self, program: &Program) -> Result<Box<dyn Session>, String> {
+        let options = PrepareOptions { progress: None, poison: true };
+        self.backend.prepare(self.plan(program)?, options).map_err(|e| e.to_string())
+    }
+
+    /// The fetches of a program's first entry.
+    ///
+    /// # Errors
+    /// What the planner or the backend says.
+    pub fn run(&self, program: &Program, feeds: &[Data]) -> Result<Vec<Vec<f64>>, String> {
+        run_session(self.prepare(program)?.as_mut(), EntryId::from_index(0), feeds)
+    }
 }
 
 /// Whether tests run on a GPU.
@@ -122,15 +151,22 @@ pub enum Gpu {
     Required,
 }
 
-/// The CPU backend; a GPU where one is wanted and found; and notes about what is left out.
+/// The CPU backend; a GPU where one is wanted and found; and notes about what is left out. Each in several ways:
 ///
-/// The GPU runs twice: as it is used, and as `gpu-2` with every access guarded, without subgroups, within the limits that every
-/// WebGPU implementation has, and with the kernel shapes for real hardware even on a software driver.
+/// ```text
+/// cpu          as it is used
+/// cpu-unfused  every node in a kernel of its own
+/// gpu          as it is used
+/// gpu-unfused  every node in a kernel of its own
+/// gpu-browser  no optional feature, and the limits that every WebGPU implementation has
+/// gpu-guarded  the kernel shapes for real hardware even on a software driver, every access and every loop guarded
+/// ```
 ///
 /// # Errors
 /// If a GPU is demanded, by the argument or by `WGRAD_REQUIRE_GPU=1`, and there is none, or if it cannot be opened.
 pub fn engines(gpu: Gpu) -> Result<(Vec<Engine>, Vec<String>), String> {
-    let mut engines = vec![Engine { name: "cpu", backend: Box::new(CpuBackend::new()) }];
+    let cpu = Engine::new("cpu", CpuBackend::new());
+    let mut engines = vec![cpu.clone(), cpu.unfused("cpu-unfused")];
     if gpu == Gpu::Off {
         return Ok((engines, vec!["SKIPPED: no GPU was wanted".to_owned()]));
     }
@@ -142,11 +178,13 @@ pub fn engines(gpu: Gpu) -> Result<(Vec<Engine>, Vec<String>), String> {
             // A device that is there and does not open is a failure, not a reason to skip.
             Err(error) => Err(format!("{BROKEN}{error}")),
         };
-        Ok([("gpu", open(GpuOptions::default())?), (VARIANT, open(PLAIN)?)])
+        let gpu = Engine::gpu("gpu", open(GpuOptions::default())?);
+        let unfused = gpu.unfused("gpu-unfused");
+        Ok([gpu, unfused, Engine::gpu("gpu-browser", open(BROWSER)?), Engine::gpu("gpu-guarded", open(GUARDED)?)])
     });
     match opened {
-        Ok(backends) => {
-            engines.extend(backends.map(|(name, backend)| Engine { name, backend: Box::new(backend) }));
+        Ok(opened) => {
+            engines.extend(opened);
             Ok((engines, vec![]))
         }
         Err(reason) if demanded || reason.starts_with(BROKEN) => Err(format!("no GPU adapter: {reason}")),
@@ -166,12 +204,12 @@ pub fn all_engines() -> Vec<Engine> {
     engines
 }
 
-/// [`all_engines`] without the variants: each kind of device once, as it is used.
+/// Each kind of device once, as it is used.
 ///
 /// # Panics
-/// As there.
+/// As [`all_engines`].
 pub fn main_engines() -> Vec<Engine> {
-    all_engines().into_iter().filter(|engine| engine.name != VARIANT).collect()
+    all_engines().into_iter().filter(|engine| !engine.name.contains('-')).collect()
 }
 
 /// Set to 1, it makes every test fail that finds no GPU.
@@ -179,13 +217,17 @@ pub const REQUIRE_GPU: &str = "WGRAD_REQUIRE_GPU";
 
 const BROKEN: &str = "it cannot be opened: ";
 
-/// The name of the GPU engine with [`PLAIN`] options.
-const VARIANT: &str = "gpu-2";
+const BROWSER: GpuOptions =
+    GpuOptions { no_subgroups: true, webgpu_limits: true, checked: false, hardware_shapes: false, rewrite: None };
 
-const PLAIN: GpuOptions = GpuOptions { checked: true, no_subgroups: true, webgpu_limits: true, hardware_shapes: true };
+const GUARDED: GpuOptions =
+    GpuOptions { checked: true, hardware_shapes: true, no_subgroups: false, webgpu_limits: false, rewrite: None };
 
 /// The adapter that the environment asks for, a software driver being as good as any.
-fn selector() -> Result<Selector, String> {
+///
+/// # Errors
+/// If the environment is not understood, or asks for the CPU.
+pub fn selector() -> Result<Selector, String> {
     let DeviceSelector { backend, adapter } = DeviceSelector::from_env().map_err(|e| e.to_string())?;
     let interface = match backend {
         BackendChoice::Auto | BackendChoice::Gpu => Interface::Any,

@@ -128,7 +128,7 @@ fn set(case: &Case, program: &Program, seed: u64, feeds: usize) -> Result<Set, S
 }
 
 fn on_engine(engine: &Engine, program: &Program, sets: &[Set]) -> Result<Vec<Outcome>, String> {
-    let mut session: Box<dyn Session> = engine::prepare(engine.backend.as_ref(), program)?;
+    let mut session: Box<dyn Session> = engine.prepare(program)?;
     let mut outcomes = Vec::new();
     for (i, set) in sets.iter().enumerate() {
         let got = engine::run_session(session.as_mut(), EntryId::from_index(0), &set.feeds)?;

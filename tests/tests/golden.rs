@@ -67,7 +67,7 @@ fn backend_agrees(engine: &Engine, case: &ops::OpCase) -> Result<usize, String> 
     oracle.track_bounds(true);
     advance(&mut oracle, 0, &case.feeds)?;
     let rounded = engine::run_oracle(&case.program, &case.feeds.iter().map(Data::rounded).collect::<Vec<_>>())?;
-    let got = engine::run_backend(engine.backend.as_ref(), &case.program, &case.feeds)?;
+    let got = engine.run(&case.program, &case.feeds)?;
     let mut skipped = 0;
     for (i, ((got, wanted), rounded)) in got.iter().zip(&case.wanted).zip(&rounded).enumerate() {
         let bounded = oracle.fetch_bound(entry(0), i).ok_or("no bound")?;

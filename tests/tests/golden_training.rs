@@ -71,7 +71,7 @@ fn golden_optimizers_on_the_oracle() {
 /// Every step of the trajectory in f32, each from the oracle's state.
 fn steps_agree(engine: &Engine, trajectory: &optimizers::Trajectory) -> Result<(), String> {
     let mut oracle = start(trajectory)?;
-    let mut session = engine::prepare(engine.backend.as_ref(), &trajectory.program)?;
+    let mut session = engine.prepare(&trajectory.program)?;
     for step in 1..=trajectory.steps() {
         let feeds = trajectory.feeds(step);
         hand_over(&oracle, session.as_mut())?;
@@ -232,7 +232,7 @@ fn golden_training_runs_on_backends() {
     let mut failures = Failures::default();
     for engine in main_engines() {
         for run in runs() {
-            let mut session = engine::prepare(engine.backend.as_ref(), &run.program).unwrap();
+            let mut session = engine.prepare(&run.program).unwrap();
             for ((_, variable), init) in run.parameters.iter().zip(&run.states[&0]) {
                 session.write(*variable, Data::Float(init.clone()).to_host().as_slice()).unwrap();
             }

@@ -126,7 +126,7 @@ impl Session for SabotagedSession {
 }
 
 fn engines(mistake: Mistake) -> Vec<Engine> {
-    vec![Engine { name: "cpu", backend: Box::new(Sabotaged { inner: CpuBackend::new(), mistake }) }]
+    vec![Engine::new("cpu", Sabotaged { inner: CpuBackend::new(), mistake })]
 }
 
 fn run(mistake: Mistake, wanted: impl Fn(&Case) -> bool) -> Report {

@@ -11,7 +11,7 @@ use wgrad::train::{TrainOptions, TrainProgram};
 use wgrad_core::plan::{BufferClass, Counters, Session, Source};
 use wgrad_core::{EntryId, HostSlice, HostVec, VarId, lower};
 use wgrad_cpu_ref::{Oracle, OracleFeed};
-use wgrad_tests::engine::{self, Engine, main_engines};
+use wgrad_tests::engine::{Engine, main_engines};
 use wgrad_tests::sample::Random;
 
 /// How far losses of an epoch may part on different engines, relatively.
@@ -77,7 +77,7 @@ fn job(model: &Mlp, dataset: &Dataset, options: &TrainOptions) -> Job {
 
 impl Job {
     fn prepare(&self, engine: &Engine) -> Box<dyn Session> {
-        engine::prepare(engine.backend.as_ref(), &self.program.program).unwrap()
+        engine.prepare(&self.program.program).unwrap()
     }
 
     fn step(&self, session: &mut dyn Session, step: u64) {

@@ -42,7 +42,7 @@ pub use dtype::{DType, HostSlice, HostVec, Scalar};
 pub use error::GraphError;
 pub use graph::{FeedDecl, FeedId, Graph, Node, NodeId, Role, VarId, VariableDecl};
 pub use init::Init;
-pub use lower::lower;
+pub use lower::{LowerOptions, lower, lower_with};
 pub use op::{Binary, Compare, Op, PadAxis, Reduce, SliceRange, Unary};
 pub use philox::philox4x32;
 pub use program::{Entry, EntryId, Fetch, Program, Update};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wgrad_core::plan::{Backend, BackendError, Limits, Plan, PrepareOptions, Session, Target};
 
 use crate::error::{Faults, poll};
-use crate::module::Capabilities;
+use crate::module::{Capabilities, Module};
 use crate::session::GpuSession;
 
 /// Loop iterations after which no invocation is trusted, on any adapter: lavapipe silently stops at 65,535.
@@ -135,7 +135,7 @@ impl DeviceInfo {
 }
 
 /// How to use a device. The default is what is fast; the rest is for tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct GpuOptions {
     /// Let wgpu guard every access and every loop.
     pub checked: bool,
@@ -145,6 +145,9 @@ pub struct GpuOptions {
     pub webgpu_limits: bool,
     /// Use the kernel shapes for real GPUs even on a software driver.
     pub hardware_shapes: bool,
+    /// Changes the code of every module before it is compiled, with all checks on: for tests that see to it that a wrong shader is
+    /// noticed.
+    pub rewrite: Option<fn(&Module) -> String>,
 }
 
 /// A device that was found and can be opened.
@@ -197,6 +200,7 @@ pub(crate) struct Gpu {
     pub(crate) faults: Arc<Faults>,
     pub(crate) capabilities: Capabilities,
     pub(crate) checked: bool,
+    pub(crate) rewrite: Option<fn(&Module) -> String>,
 }
 
 impl Gpu {
@@ -308,7 +312,7 @@ impl GpuBackend {
             uniform_bytes_max: bytes(limits.max_uniform_buffer_binding_size),
         };
         let faults = Faults::watch(&device);
-        let gpu = Gpu { device, queue, info, faults, capabilities, checked: options.checked };
+        let gpu = Gpu { device, queue, info, faults, capabilities, checked: options.checked || options.rewrite.is_some(), rewrite: options.rewrite };
         Ok(Self { gpu: Arc::new(gpu), target })
     }
 

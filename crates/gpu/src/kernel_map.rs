@@ -6,8 +6,9 @@ use wgrad_core::plan::{BufferId, Dispatch, Kernel, Place};
 
 use crate::collapse::collapse;
 use crate::emit::{Body, Shared};
+use crate::form::Form;
 use crate::index::Point;
-use crate::part::{Machine, decode};
+use crate::part::{Machine, Part, decode};
 use crate::slots::is_aligned;
 use crate::store::stores;
 use crate::template::{MAP, fill};
@@ -16,14 +17,14 @@ use crate::words::Words;
 /// Workgroups that a software driver should have before they take more than one stretch.
 const GROUPS_MIN: usize = 8;
 
-/// The text of a kernel and its number of workgroups.
+/// The code of a kernel.
 pub(crate) fn part(
     kernel: &Kernel,
     words: &mut Words,
     shared: &mut Shared,
     machine: &Machine,
     private_tail: bool,
-) -> Result<(String, usize), String> {
+) -> Result<Part, String> {
     let kernel = collapse(kernel, 0);
     let points: usize = kernel.space.iter().product();
     let last = kernel.space.last().copied().unwrap_or(1);
@@ -41,12 +42,14 @@ pub(crate) fn part(
     let sizes: Vec<String> = kernel.space.iter().map(|&size| words.add(size)).collect();
 
     let mut text = String::new();
-    let form = if wide { Form::Four } else { Form::One };
+    let form = if wide { Points::Four } else { Points::One };
     points_text(&body, form, &sizes, &mut text, shared)?;
     let mut tail = String::new();
+    let mut written = if wide { Form::MapFour } else { Form::MapOne };
     if wide && last % 4 != 0 {
         let rest = words.add(last % 4);
-        let (form, lanes) = if private_tail { (Form::Rest(&rest), "1u") } else { (Form::Single, &*rest) };
+        let (form, lanes) = if private_tail { (Points::Rest(&rest), "1u") } else { (Points::Single, &*rest) };
+        written = if private_tail { Form::MapFourMasked } else { Form::MapFourSingle };
         tail = format!("if (group == 0u && lane < {lanes}) {{\nlet chunk = {count} + lane;\n");
         points_text(&body, form, &sizes, &mut tail, shared)?;
         tail.push_str("}\n");
@@ -55,12 +58,12 @@ pub(crate) fn part(
         format!("{}let count = {count};\nlet run = {run_text};\nlet size = {}u;\n", words.names(), machine.size);
     let text = fill(MAP, &[("names", &names), ("body", &text), ("tail", &tail)])?;
     let needs_group = usize::from(!tail.is_empty());
-    Ok((text, chunks.div_ceil(machine.size * run).max(needs_group)))
+    Ok(Part { text, groups: chunks.div_ceil(machine.size * run).max(needs_group), form: written })
 }
 
 /// Which points the body's text is for; `chunk` is their number.
 #[derive(Debug, Clone, Copy)]
-enum Form<'a> {
+enum Points<'a> {
     /// One point.
     One,
     /// Four points.
@@ -73,22 +76,22 @@ enum Form<'a> {
 
 fn points_text(
     body: &Body<'_>,
-    form: Form<'_>,
+    form: Points<'_>,
     sizes: &[String],
     out: &mut String,
     shared: &mut Shared,
 ) -> Result<(), String> {
-    let wide = matches!(form, Form::Four | Form::Rest(_));
+    let wide = matches!(form, Points::Four | Points::Rest(_));
     out.push_str(match form {
-        Form::One => "let x = chunk;\n",
-        Form::Four | Form::Rest(_) => "let x = chunk * 4u;\n",
-        Form::Single => "let x = count * 4u + (chunk - count);\n",
+        Points::One => "let x = chunk;\n",
+        Points::Four | Points::Rest(_) => "let x = chunk * 4u;\n",
+        Points::Single => "let x = count * 4u + (chunk - count);\n",
     });
     let axes = decode("x", sizes, "c", out);
     let lane = if wide { sizes.len().checked_sub(1) } else { None };
     let point = match (lane, form) {
         // Loads that are not in fours must stay inside.
-        (Some(lane), Form::Rest(rest)) => {
+        (Some(lane), Points::Rest(rest)) => {
             let at = |lane: usize| format!("(x + min({lane}u, {rest} - 1u))");
             Point { axes, lanes: Some((lane, [at(0), at(1), at(2), at(3)])) }
         }
@@ -99,7 +102,7 @@ fn points_text(
     let mut names = body.names();
     let values = body.closure(body.kernel.stores.iter().map(|s| s.value));
     body.emit(out, &values, &point, (&mut names, ""), &widths, shared)?;
-    if let Form::Rest(rest) = form {
+    if let Points::Rest(rest) = form {
         let _ = writeln!(out, "let inside = vec4u(0u, 1u, 2u, 3u) < vec4u({rest});");
         for (at, store) in body.kernel.stores.iter().enumerate() {
             let value = body.value(store.value, true, &names, &widths);

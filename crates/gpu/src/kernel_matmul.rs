@@ -9,7 +9,7 @@ use wgrad_core::plan::{BufferId, Inst, Kernel, Kind, MatMul, Matrix, ValueId};
 
 use crate::emit::{Body, Shared};
 use crate::index::Point;
-use crate::part::{Machine, decode};
+use crate::part::{Machine, Part, decode};
 use crate::words::Words;
 use crate::{matmul_small, matmul_subgroup, matmul_tile};
 
@@ -35,14 +35,14 @@ pub(crate) fn wants_subgroup(kernel: &Kernel, machine: &Machine) -> bool {
         && (a.transposed || is_exact(matmul))
 }
 
-/// The text of a kernel and its number of workgroups.
+/// The code of a kernel.
 pub(crate) fn part(
     kernel: &Kernel,
     matmul: &MatMul,
     words: &mut Words,
     shared: &mut Shared,
     machine: &Machine,
-) -> Result<(String, usize), String> {
+) -> Result<Part, String> {
     let rank = usize::from(matmul.splits() > 1) + matmul.batch.len() + 2;
     if kernel.space.len() != rank {
         return Err(format!("a matmul over {} axes instead of {rank}", kernel.space.len()));

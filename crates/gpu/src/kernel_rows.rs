@@ -11,8 +11,9 @@ use wgrad_core::plan::{Inst, Kernel, Level, ValueId};
 
 use crate::collapse::collapse;
 use crate::emit::{Body, Names, Shared, Widths};
+use crate::form::Form;
 use crate::index::{Lanes, Point, lanes};
-use crate::part::{Machine, decode};
+use crate::part::{Machine, Part, decode};
 use crate::scalar;
 use crate::store::stores;
 use crate::template::{ROWS, ROWS_WORKGROUP, fill};
@@ -25,16 +26,16 @@ const WORKGROUP_ROWS_MAX: usize = 1 << 16;
 const UNROLL: usize = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Row,
-    FourRows,
+enum Rows {
+    One,
+    Four,
     Workgroup,
 }
 
 struct Walker<'k, 'a> {
     body: &'a Body<'k>,
     levels: Vec<Level>,
-    form: Form,
+    form: Rows,
     /// Axes of the point, the last one (along the row) left to the loops.
     outer: Vec<String>,
     length: String,
@@ -42,27 +43,27 @@ struct Walker<'k, 'a> {
     shared: &'a mut Shared,
 }
 
-/// The text of a kernel and its number of workgroups.
+/// The code of a kernel.
 pub(crate) fn part(
     kernel: &Kernel,
     words: &mut Words,
     shared: &mut Shared,
     machine: &Machine,
-) -> Result<(String, usize), String> {
+) -> Result<Part, String> {
     let kernel = collapse(kernel, 1);
     let Some((&length, outer)) = kernel.space.split_last() else {
         return Err("a rows kernel without an axis".to_owned());
     };
     let rows: usize = outer.iter().product();
     let form = choose(&kernel, rows, length, machine);
-    let items = if form == Form::FourRows { rows / 4 } else { rows };
+    let items = if form == Rows::Four { rows / 4 } else { rows };
     let count = words.add(items);
     let length_word = words.add(length);
     let body = Body::new(&kernel, words);
     let sizes: Vec<String> = outer.iter().map(|&size| words.add(size)).collect();
 
     let mut text = String::new();
-    let _ = writeln!(text, "let row = item{};", if form == Form::FourRows { " * 4u" } else { "" });
+    let _ = writeln!(text, "let row = item{};", if form == Rows::Four { " * 4u" } else { "" });
     let outer = decode("row", &sizes, "c", &mut text);
     let levels = kernel.levels();
     let mut walker =
@@ -70,16 +71,19 @@ pub(crate) fn part(
     walker.walk(&mut text, length)?;
 
     let mut names = format!("{}let row_length = {length_word};\nlet size = {}u;\n", words.names(), machine.size);
-    if form == Form::Workgroup {
+    if form == Rows::Workgroup {
         shared.scratch = true;
-        Ok((fill(ROWS_WORKGROUP, &[("names", &names), ("body", &text)])?, rows))
+        let text = fill(ROWS_WORKGROUP, &[("names", &names), ("body", &text)])?;
+        Ok(Part { text, groups: rows, form: Form::RowsWorkgroup })
     } else {
         let _ = writeln!(names, "let count = {count};");
-        Ok((fill(ROWS, &[("names", &names), ("body", &text)])?, items.div_ceil(machine.size)))
+        let text = fill(ROWS, &[("names", &names), ("body", &text)])?;
+        let form = if form == Rows::Four { Form::RowsFour } else { Form::RowsOne };
+        Ok(Part { text, groups: items.div_ceil(machine.size), form })
     }
 }
 
-fn choose(kernel: &Kernel, rows: usize, length: usize, machine: &Machine) -> Form {
+fn choose(kernel: &Kernel, rows: usize, length: usize, machine: &Machine) -> Rows {
     let row = kernel.space.len() - 1;
     let levels = kernel.levels();
     let stores_elements = kernel.stores.iter().any(|s| levels[s.value.index()].per_element);
@@ -93,10 +97,10 @@ fn choose(kernel: &Kernel, rows: usize, length: usize, machine: &Machine) -> For
         && !goes_along(row)
     {
         let starved = !machine.software && rows < 1024 && length >= WORKGROUP_ROW_MIN;
-        return if starved { Form::Workgroup } else { Form::FourRows };
+        return if starved { Rows::Workgroup } else { Rows::Four };
     }
     let long = length >= WORKGROUP_ROW_MIN && rows < WORKGROUP_ROWS_MAX;
-    if !machine.software && machine.size == 64 && long { Form::Workgroup } else { Form::Row }
+    if !machine.software && machine.size == 64 && long { Rows::Workgroup } else { Rows::One }
 }
 
 fn depends_on(operand: &wgrad_core::plan::Operand, axis: usize) -> bool {
@@ -109,8 +113,8 @@ impl Walker<'_, '_> {
         let body = self.body;
         let row = self.outer.len();
         let lane = match self.form {
-            Form::FourRows => row.checked_sub(1),
-            Form::Row | Form::Workgroup => None,
+            Rows::Four => row.checked_sub(1),
+            Rows::One | Rows::Workgroup => None,
         };
         let widths = body.widths(lane);
         let elements: Vec<ValueId> =
@@ -144,12 +148,12 @@ impl Walker<'_, '_> {
             }
         }
         let is_row = |v: ValueId| !self.levels[v.index()].per_element;
-        if self.form == Form::Workgroup {
+        if self.form == Rows::Workgroup {
             out.push_str("if (lane == 0u) {\n");
         }
-        let wide = self.form == Form::FourRows;
+        let wide = self.form == Rows::Four;
         stores(body, out, "row", wide, true, (&names, &widths), self.shared, is_row);
-        if self.form == Form::Workgroup {
+        if self.form == Rows::Workgroup {
             out.push_str("}\n");
         }
         Ok(())
@@ -181,15 +185,15 @@ impl Walker<'_, '_> {
     ) -> Result<(), String> {
         let row = self.outer.len();
         let (lane, steps) = match self.form {
-            Form::FourRows => (row.checked_sub(1), UNROLL),
-            Form::Row | Form::Workgroup => (Some(row), 1),
+            Rows::Four => (row.checked_sub(1), UNROLL),
+            Rows::One | Rows::Workgroup => (Some(row), 1),
         };
         let lane_widths = self.body.widths(lane);
         // Four elements a step, either as the four lanes of one vector or as a text repeated four times.
         let whole = length >= 4;
         let tail = !length.is_multiple_of(4) || !whole;
         let form = self.form;
-        let wide = |fold: ValueId| form != Form::FourRows || widths.is_wide(fold);
+        let wide = |fold: ValueId| form != Rows::Four || widths.is_wide(fold);
         for &(fold, op, _) in folds {
             let neutral = self.body.neutral(op);
             for step in 0..if whole { steps } else { 0 } {
@@ -197,15 +201,15 @@ impl Walker<'_, '_> {
                 let _ = writeln!(out, "var f{}_{step} = {four};", fold.index());
             }
             if tail {
-                let vector = self.form == Form::FourRows && wide(fold);
+                let vector = self.form == Rows::Four && wide(fold);
                 let first = if vector { format!("vec4f({neutral})") } else { neutral };
                 let _ = writeln!(out, "var t{} = {first};", fold.index());
             }
         }
         let length_text = self.length.clone();
         let (start, stride) = match self.form {
-            Form::Row | Form::FourRows => ("0u".to_owned(), "4u".to_owned()),
-            Form::Workgroup => ("lane * 4u".to_owned(), format!("{}u", self.size * 4)),
+            Rows::One | Rows::Four => ("0u".to_owned(), "4u".to_owned()),
+            Rows::Workgroup => ("lane * 4u".to_owned(), format!("{}u", self.size * 4)),
         };
         if whole {
             let bound = if tail { format!("({length_text} & 0xfffffffcu)") } else { length_text.clone() };
@@ -221,11 +225,11 @@ impl Walker<'_, '_> {
         if tail {
             let first = if whole { format!("({length_text} & 0xfffffffcu)") } else { "0u".to_owned() };
             let (first, stride) = match self.form {
-                Form::Row | Form::FourRows => (first, "1u".to_owned()),
-                Form::Workgroup => (format!("{first} + lane"), format!("{}u", self.size)),
+                Rows::One | Rows::Four => (first, "1u".to_owned()),
+                Rows::Workgroup => (format!("{first} + lane"), format!("{}u", self.size)),
             };
             let _ = writeln!(out, "for (var j = {first}; j < {length_text}; j += {stride}) {{");
-            let lane = if self.form == Form::FourRows { lane } else { None };
+            let lane = if self.form == Rows::Four { lane } else { None };
             let tail_widths = self.body.widths(lane);
             let accumulator = |fold: ValueId| format!("t{}", fold.index());
             self.step(out, "j", lane, (&tail_widths, names, "_t"), folds, &accumulator, stored, false)?;
@@ -260,8 +264,8 @@ impl Walker<'_, '_> {
         self.body.emit(out, &elements, &point, (&mut names, suffix), widths, self.shared)?;
         for &(fold, op, x) in folds {
             let wide = match self.form {
-                Form::FourRows => widths.is_wide(x),
-                Form::Row | Form::Workgroup => lane.is_some(),
+                Rows::Four => widths.is_wide(x),
+                Rows::One | Rows::Workgroup => lane.is_some(),
             };
             let value = self.body.value(x, wide, &names, widths);
             let name = accumulator(fold);
@@ -281,7 +285,7 @@ impl Walker<'_, '_> {
     /// The result of a fold from its accumulators, in a fixed order.
     fn combine(&mut self, fold: ValueId, op: Reduce, steps: Option<usize>, tail: bool, wide: bool) -> String {
         let v = fold.index();
-        let vector = self.form == Form::FourRows && wide;
+        let vector = self.form == Rows::Four && wide;
         let library = &mut self.shared.library;
         let mut pair = |a: &str, b: &str| match op {
             Reduce::Sum => format!("({})", scalar::fold(op, a, b, vector, library)),
@@ -306,7 +310,7 @@ impl Walker<'_, '_> {
             });
         }
         let result = result.unwrap_or_else(|| self.body.neutral(op));
-        if self.form == Form::Workgroup {
+        if self.form == Rows::Workgroup {
             let tree = self.shared.library.plain(match op {
                 Reduce::Sum => "tree_sum",
                 Reduce::Max => "tree_max",

@@ -4,6 +4,7 @@ mod collapse;
 mod device;
 mod emit;
 mod error;
+mod form;
 mod index;
 mod kernel_map;
 mod kernel_matmul;
@@ -26,6 +27,7 @@ mod words;
 pub use device::{
     Adapter, DeviceInfo, DeviceKind, GpuBackend, GpuOptions, Interface, Selector, adapters, adapters_async, devices,
 };
+pub use form::Form;
 pub use module::{Capabilities, Module, modules};
 pub use session::GpuSession;
 pub use template::{SHADERS, ShaderFile};

@@ -5,8 +5,9 @@ use std::fmt::Write;
 use wgrad_core::plan::{Kernel, MatMul};
 
 use crate::emit::Shared;
+use crate::form::Form;
 use crate::kernel_matmul::{Grid, Product, is_aligned, is_exact};
-use crate::part::Machine;
+use crate::part::{Machine, Part};
 use crate::template::{MATMUL_SMALL, fill};
 use crate::words::Words;
 
@@ -31,14 +32,14 @@ struct Shape {
     wide: bool,
 }
 
-/// The text of a kernel and its number of workgroups.
+/// The code of a kernel.
 pub(crate) fn part(
     kernel: &Kernel,
     matmul: &MatMul,
     words: &mut Words,
     shared: &mut Shared,
     machine: &Machine,
-) -> Result<(String, usize), String> {
+) -> Result<Part, String> {
     let a_load = load(is_aligned(&matmul.a), !matmul.a.transposed, matmul);
     let b_load = load(is_aligned(&matmul.b), matmul.b.transposed, matmul);
     let shape = shape(matmul, a_load, b_load, machine);
@@ -154,7 +155,7 @@ pub(crate) fn part(
     product.epilogue(&tile, &grid, &|r, v| format!("acc{r}_{v}"), &mut epilogue, shared)?;
     let names = format!("{}let count = {count};\nlet size = {}u;\n", words.names(), machine.size);
     let holes = [("names", &*names), ("start", &start), ("four", &four), ("one", &one), ("epilogue", &epilogue)];
-    Ok((fill(MATMUL_SMALL, &holes)?, product.count.div_ceil(machine.size)))
+    Ok(Part { text: fill(MATMUL_SMALL, &holes)?, groups: product.count.div_ceil(machine.size), form: if shape.wide { Form::MatMulSmallFour } else { Form::MatMulSmall } })
 }
 
 /// Four terms of the right operand for a column, or for four.

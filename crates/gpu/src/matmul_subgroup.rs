@@ -5,7 +5,9 @@ use std::fmt::Write;
 use wgrad_core::plan::{Kernel, MatMul};
 
 use crate::emit::Shared;
+use crate::form::Form;
 use crate::kernel_matmul::{Grid, Product, is_exact};
+use crate::part::Part;
 use crate::template::{MATMUL_SUBGROUP, fill};
 use crate::words::Words;
 
@@ -19,7 +21,7 @@ pub(crate) fn part(
     words: &mut Words,
     shared: &mut Shared,
     lanes: usize,
-) -> Result<(String, usize), String> {
+) -> Result<Part, String> {
     shared.subgroups = true;
     let rows = 4 * lanes;
     let vectors = COLUMNS / (4 * lanes);
@@ -127,5 +129,5 @@ pub(crate) fn part(
     let mut epilogue = String::new();
     product.epilogue(&tile, &grid, &|r, v| format!("acc{r}_{v}"), &mut epilogue, shared)?;
     let holes = [("names", words.names()), ("start", &start), ("four", &four), ("epilogue", &epilogue)];
-    Ok((fill(MATMUL_SUBGROUP, &holes)?, product.count))
+    Ok(Part { text: fill(MATMUL_SUBGROUP, &holes)?, groups: product.count, form: Form::MatMulSubgroup })
 }

@@ -5,7 +5,9 @@ use std::fmt::Write;
 use wgrad_core::plan::{Kernel, MatMul};
 
 use crate::emit::Shared;
+use crate::form::Form;
 use crate::kernel_matmul::{Grid, Product, is_aligned, is_exact};
+use crate::part::Part;
 use crate::template::{MATMUL_TILE, fill};
 use crate::words::Words;
 
@@ -28,14 +30,14 @@ struct Side<'a> {
     base: usize,
 }
 
-/// The text of a kernel and its number of workgroups. An invocation has `per` by `per` results: 4 or 8.
+/// The code of a kernel. An invocation has `per` by `per` results: 4 or 8.
 pub(crate) fn part(
     kernel: &Kernel,
     matmul: &MatMul,
     words: &mut Words,
     shared: &mut Shared,
     per: usize,
-) -> Result<(String, usize), String> {
+) -> Result<Part, String> {
     shared.scratch = true;
     let side = 8 * per;
     let quads = side / 4;
@@ -116,7 +118,7 @@ pub(crate) fn part(
         ("multiply", &multiply),
         ("epilogue", &epilogue),
     ];
-    Ok((fill(MATMUL_TILE, &holes)?, product.count))
+    Ok(Part { text: fill(MATMUL_TILE, &holes)?, groups: product.count, form: if per == 8 { Form::MatMulTile64 } else { Form::MatMulTile32 } })
 }
 
 /// One block of four terms by four rows or columns, stored along k first: `scratch[base + k * quads + across]`. Addresses are

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use wgrad_core::plan::{BackendError, BufferId, Dispatch, Kind, Plan};
 
 use crate::emit::Shared;
-use crate::part::Machine;
+use crate::form::Form;
+use crate::part::{Machine, Part};
 use crate::template::{MAIN, fill, rename};
 use crate::words::{Words, grid_width};
 use crate::{kernel_map, kernel_matmul, kernel_rows};
@@ -55,6 +56,8 @@ pub struct Module {
     pub bindings: Vec<(BufferId, bool)>,
     /// The block of arguments.
     pub arguments: Vec<u32>,
+    /// How each kernel of the dispatch is written.
+    pub forms: Vec<Form>,
 }
 
 /// The module of every dispatch, entry by entry.
@@ -107,12 +110,13 @@ fn module(dispatch: &Dispatch, capabilities: &Capabilities, label: String) -> Re
     let mut parts = String::new();
     let mut choose = String::new();
     let mut finished = Vec::new();
+    let mut forms = Vec::new();
     let mut base = 0;
     let mut groups = 0;
     for (at, kernel) in dispatch.kernels.iter().enumerate() {
         let mut words = Words::new(base);
-        let (text, count) = if kernel.space.contains(&0) && !matches!(kernel.kind, Kind::Rows) {
-            (String::new(), 0)
+        let Part { text, groups: count, form } = if kernel.space.contains(&0) && !matches!(kernel.kind, Kind::Rows) {
+            Part { text: String::new(), groups: 0, form: Form::Nothing }
         } else {
             match &kernel.kind {
                 Kind::Map => {
@@ -123,6 +127,7 @@ fn module(dispatch: &Dispatch, capabilities: &Capabilities, label: String) -> Re
                 Kind::MatMul(matmul) => kernel_matmul::part(kernel, matmul, &mut words, &mut shared, &machine)?,
             }
         };
+        forms.push(form);
         let reserved = kernel.argument_words();
         if words.len() > reserved {
             return Err(format!(
@@ -180,6 +185,7 @@ fn module(dispatch: &Dispatch, capabilities: &Capabilities, label: String) -> Re
         subgroups: shared.subgroups,
         grid,
         bindings: shared.slots.layout(),
+        forms,
         arguments,
     })
 }

@@ -2,6 +2,19 @@
 
 use std::fmt::Write;
 
+use crate::form::Form;
+
+/// A kernel's share of a module.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Its code; empty if there is nothing to do.
+    pub(crate) text: String,
+    /// Workgroups that it needs.
+    pub(crate) groups: usize,
+    /// How it is written.
+    pub(crate) form: Form,
+}
+
 /// The machine that a dispatch is written for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Machine {

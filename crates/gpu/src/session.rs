@@ -62,7 +62,12 @@ impl GpuSession {
         let PrepareOptions { progress, poison } = options;
         let name = gpu.info.name.clone();
         gpu.check("preparing a plan")?;
-        let modules = modules(&plan, &gpu.capabilities)?;
+        let mut modules = modules(&plan, &gpu.capabilities)?;
+        if let Some(rewrite) = gpu.rewrite {
+            for module in modules.iter_mut().flatten() {
+                module.wgsl = rewrite(module);
+            }
+        }
         let lens: Vec<usize> = modules.iter().map(Vec::len).collect();
         let modules: Vec<Module> = modules.into_iter().flatten().collect();
         let (pipelines, which) = pipelines(&gpu, &modules, progress)?;

@@ -126,7 +126,7 @@ fn walk(engine: &Engine, run: &Run, steps: u64) -> Result<Vec<Outcome>, String> 
     let entry = EntryId::from_index(0);
     let mut oracle = Oracle::new(&run.program).map_err(|e| e.to_string())?;
     oracle.track_bounds(true);
-    let mut session = engine::prepare(engine.backend.as_ref(), &run.program)?;
+    let mut session = engine.prepare(&run.program)?;
     let variables: Vec<VarId> = (0..run.program.graph.variables().len()).map(VarId::from_index).collect();
     let mut outcomes = Vec::new();
     for step in 1..=steps {

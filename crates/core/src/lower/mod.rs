@@ -73,18 +73,42 @@ struct Task {
     writes: BTreeSet<BufferId>,
 }
 
+/// How to lower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LowerOptions {
+    /// Simplify the program, compute values where they are used, join kernels, and run independent ones side by side; true.
+    /// Without, every node of the program as written has memory, a kernel and a dispatch of its own. That is slow, and tells
+    /// whether a wrong result comes from an operation or from what the planner made of several.
+    pub optimize: bool,
+}
+
+impl Default for LowerOptions {
+    fn default() -> Self {
+        Self { optimize: true }
+    }
+}
+
 /// Makes the plan of a program for a target. Verifies and simplifies the program first.
 ///
 /// # Errors
 /// If the program is not valid, or exceeds a limit of the target.
 pub fn lower(program: &Program, target: &Target) -> Result<Plan, PlanError> {
+    lower_with(program, target, LowerOptions::default())
+}
+
+/// As [`lower`], in a given way.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_with(program: &Program, target: &Target, options: LowerOptions) -> Result<Plan, PlanError> {
     crate::verify(program).map_err(PlanError::Invalid)?;
-    let program = crate::simplify(program);
+    let simplified = options.optimize.then(|| crate::simplify(program));
+    let program = simplified.as_ref().unwrap_or(program);
     let graph = &program.graph;
-    let mut layout = Layout::new(&program, target)?;
+    let mut layout = Layout::new(program, target)?;
     let mut entries = Vec::with_capacity(program.entries.len());
     for entry in &program.entries {
-        let dispatches = lower_entry(graph, entry, &mut layout, target)?;
+        let dispatches = lower_entry(graph, entry, &mut layout, target, options)?;
         entries.push(EntryPlan {
             name: entry.name.clone(),
             feeds: layout.feeds(graph, entry),
@@ -93,12 +117,18 @@ pub fn lower(program: &Program, target: &Target) -> Result<Plan, PlanError> {
             dispatches,
         });
     }
-    Ok(layout.finish(&program, target, entries))
+    Ok(layout.finish(program, target, entries))
 }
 
-fn lower_entry(graph: &Graph, entry: &Entry, layout: &mut Layout, target: &Target) -> Result<Vec<Dispatch>, PlanError> {
+fn lower_entry(
+    graph: &Graph,
+    entry: &Entry,
+    layout: &mut Layout,
+    target: &Target,
+    options: LowerOptions,
+) -> Result<Vec<Dispatch>, PlanError> {
     let live = graph.reachable(entry.roots());
-    let mut forced = vec![false; graph.len()];
+    let mut forced = vec![!options.optimize; graph.len()];
     let draft = loop {
         let located = select::select(graph, entry, &live, &forced);
         match build::build(graph, entry, &live, &located, target.limits.loop_iterations_max) {
@@ -119,16 +149,20 @@ fn lower_entry(graph: &Graph, entry: &Entry, layout: &mut Layout, target: &Targe
     let buffers_max = target.limits.dispatch_buffers_max;
     for room in 0.. {
         let limits = Limits { dispatch_buffers_max: buffers_max - room, ..target.limits };
-        let kernels = fuse::fuse(draft.kernels.clone(), &draft.virtuals, &limits);
+        let kernels = draft.kernels.clone();
+        let kernels = if options.optimize { fuse::fuse(kernels, &draft.virtuals, &limits) } else { kernels };
         let mut virtuals = draft.virtuals.clone();
         let mut tasks = commit::commit(kernels, &mut virtuals);
         let mut loose = layout.relocate(&mut tasks, &virtuals, graph, entry);
-        merge::merge_updates(&mut tasks, &virtuals, layout, &mut loose);
+        if options.optimize {
+            merge::merge_updates(&mut tasks, &virtuals, layout, &mut loose);
+        }
         if room < ROOM_MAX.min(buffers_max - 1) && tasks.iter().any(|task| buffers(&task.kernel) > buffers_max) {
             continue;
         }
         check_kernels(&tasks, &virtuals, layout, graph, target)?;
-        let order = schedule::schedule(&tasks, &virtuals, buffers_max);
+        let side_by_side = if options.optimize { schedule::KERNELS_MAX } else { 1 };
+        let order = schedule::schedule(&tasks, &virtuals, buffers_max, side_by_side);
         return Ok(layout.allocate(schedule::dispatches(tasks, &order), &loose));
     }
     unreachable!("the last attempt returns")

@@ -11,10 +11,15 @@ use crate::plan::{BufferId, Dispatch};
 
 /// Kernels side by side, at most. Each is a branch inside the one before, and drivers do not bear many: lavapipe compiles 16 in 0.4
 /// seconds, 64 in four and 300 not in nine minutes, and from 100 it has stored wrong values.
-const KERNELS_MAX: usize = 16;
+pub(super) const KERNELS_MAX: usize = 16;
 
-/// Positions of the tasks, dispatch by dispatch.
-pub(super) fn schedule(tasks: &[Task], virtuals: &[Virtual], buffers_max: usize) -> Vec<Vec<usize>> {
+/// Positions of the tasks, dispatch by dispatch, with at most `kernels_max` in one.
+pub(super) fn schedule(
+    tasks: &[Task],
+    virtuals: &[Virtual],
+    buffers_max: usize,
+    kernels_max: usize,
+) -> Vec<Vec<usize>> {
     let before = predecessors(tasks, virtuals);
     let mut levels: Vec<Option<usize>> = vec![None; tasks.len()];
     // Depth first with an explicit stack; committing has made sure that there is no cycle.
@@ -47,7 +52,7 @@ pub(super) fn schedule(tasks: &[Task], virtuals: &[Virtual], buffers_max: usize)
                 // Two writers of one buffer write different tensors: anything else would have put them on different levels.
                 let clash = mine.iter().any(|(b, &writes)| bound.get(b).is_some_and(|&w| w != writes));
                 let together = bound.len() + mine.keys().filter(|b| !bound.contains_key(b)).count();
-                !clash && together <= buffers_max && members.len() < KERNELS_MAX
+                !clash && together <= buffers_max && members.len() < kernels_max
             });
             match fitting {
                 Some((members, bound)) => {
