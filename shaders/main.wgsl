@@ -21,7 +21,7 @@ fn part_0(group: u32, lane: u32) {
 )
 fn main(@builtin(workgroup_id) id: vec3u,
 //# hole lane
-@builtin(local_invocation_index) lane: u32,
+@builtin(local_invocation_index) lane: u32
 //# end
 ) {
     // Workgroups are counted through a grid of two dimensions, because one holds 65,535; those past the end do nothing.

@@ -6,7 +6,7 @@ use wgrad::{BackendChoice, DeviceSelector};
 use wgrad_core::plan::{Backend, BackendError, Plan, PrepareOptions, Session, Source};
 use wgrad_core::{EntryId, HostVec, LowerOptions, Program, lower_with};
 use wgrad_cpu_ref::{CpuBackend, Oracle, OracleFeed};
-use wgrad_gpu::{Capabilities, GpuBackend, GpuOptions, Interface, Selector};
+use wgrad_gpu::{Capabilities, DeviceInfo, GpuBackend, GpuOptions, Interface, Selector};
 
 /// The data of one feed, floats in double precision.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,16 +96,36 @@ pub struct Engine {
     pub lowering: LowerOptions,
     /// What code for it depends on, if it is a GPU.
     pub capabilities: Option<Capabilities>,
+    /// Its adapter, if it is a GPU.
+    pub device: Option<DeviceInfo>,
+    /// Optional features that the adapter offers.
+    pub features: Vec<String>,
+    /// Whether every access and every loop is guarded.
+    pub guarded: bool,
 }
 
 impl Engine {
     /// A backend that is no GPU, used as it is by default.
     pub fn new(name: &'static str, backend: impl Backend + 'static) -> Self {
-        Self { name, backend: Rc::new(backend), lowering: LowerOptions::default(), capabilities: None }
+        Self {
+            name,
+            backend: Rc::new(backend),
+            lowering: LowerOptions::default(),
+            capabilities: None,
+            device: None,
+            features: vec![],
+            guarded: false,
+        }
     }
 
-    fn gpu(name: &'static str, backend: GpuBackend) -> Self {
-        Self { capabilities: Some(backend.capabilities().clone()), ..Self::new(name, backend) }
+    fn gpu(name: &'static str, backend: GpuBackend, options: GpuOptions) -> Self {
+        Self {
+            capabilities: Some(backend.capabilities().clone()),
+            device: Some(backend.info().clone()),
+            features: backend.features().to_vec(),
+            guarded: options.checked,
+            ..Self::new(name, backend)
+        }
     }
 
     /// The same with every node of a program in a kernel of its own.
@@ -126,8 +146,16 @@ impl Engine {
     /// # Errors
     /// What the planner or the backend says.
     pub fn prepare(&self, program: &Program) -> Result<Box<dyn Session>, String> {
+        self.prepare_plan(self.plan(program)?)
+    }
+
+    /// A plan made ready, transient memory poisoned before every run.
+    ///
+    /// # Errors
+    /// What the backend says.
+    pub fn prepare_plan(&self, plan: Plan) -> Result<Box<dyn Session>, String> {
         let options = PrepareOptions { progress: None, poison: true };
-        self.backend.prepare(self.plan(program)?, options).map_err(|e| e.to_string())
+        self.backend.prepare(plan, options).map_err(|e| e.to_string())
     }
 
     /// The fetches of a program's first entry.
@@ -151,6 +179,17 @@ pub enum Gpu {
     Required,
 }
 
+impl Gpu {
+    /// Its name, as commands take it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Off => "off",
+            Self::Required => "required",
+        }
+    }
+}
+
 /// The CPU backend; a GPU where one is wanted and found; and notes about what is left out. Each in several ways:
 ///
 /// ```text
@@ -172,15 +211,15 @@ pub fn engines(gpu: Gpu) -> Result<(Vec<Engine>, Vec<String>), String> {
     }
     let demanded = gpu == Gpu::Required || std::env::var_os(REQUIRE_GPU).is_some_and(|v| v == "1");
     let opened = selector().and_then(|selector| {
-        let open = |options| match GpuBackend::open_with(&selector, options) {
-            Ok(backend) => Ok(backend),
+        let open = |name, options| match GpuBackend::open_with(&selector, options) {
+            Ok(backend) => Ok(Engine::gpu(name, backend, options)),
             Err(error @ BackendError::NoDevice { .. }) => Err(error.to_string()),
             // A device that is there and does not open is a failure, not a reason to skip.
             Err(error) => Err(format!("{BROKEN}{error}")),
         };
-        let gpu = Engine::gpu("gpu", open(GpuOptions::default())?);
+        let gpu = open("gpu", GpuOptions::default())?;
         let unfused = gpu.unfused("gpu-unfused");
-        Ok([gpu, unfused, Engine::gpu("gpu-browser", open(BROWSER)?), Engine::gpu("gpu-guarded", open(GUARDED)?)])
+        Ok([gpu, unfused, open("gpu-browser", BROWSER)?, open("gpu-guarded", GUARDED)?])
     });
     match opened {
         Ok(opened) => {

@@ -2,10 +2,13 @@
 //! and by `cargo xtask`.
 
 pub mod corpus;
+pub mod defects;
 pub mod engine;
 pub mod golden;
+pub mod gradients;
 pub mod parity;
 pub mod programs;
+pub mod rebuild;
 pub mod sample;
 pub mod shaders;
 pub mod unsupported;

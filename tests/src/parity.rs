@@ -1,69 +1,220 @@
 //! Parity: the whole corpus on every engine, against the oracle, within the oracle's own bounds.
 //!
-//! Every case runs forward and backward, twice with different data in one session (an output left over from the first run
-//! shows), with transient memory filled with NaN before every run (an element that no kernel writes shows). An element passes if
-//! it lies in the interval in which the oracle says that a correct f32 backend's value lies. Where the oracle promises nothing an
-//! element is skipped and counted, and a case with many of those fails, because it would check nothing.
+//! Every case runs forward, backward and in second order, twice with different data in one session (an output left over from the
+//! first run shows), with transient memory filled with NaN before every run (an element that no kernel writes shows). An element
+//! passes if it lies in the interval in which the oracle says that a correct f32 backend's value lies. Where the oracle promises
+//! nothing an element is skipped and counted, and a case with many of those fails, because it would check nothing. NaN passes nowhere.
+//!
+//! Training steps run with every optimizer. Some programs are run again, prepared again, and run by another process, and have to
+//! give the same bits. A run of everything also fails if anything is missing from the corpus.
 
+mod about;
+mod bits;
+mod cases;
+mod compare;
+mod complete;
+mod json;
 mod report;
 mod steps;
+mod table;
+pub(crate) mod work;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Instant;
 
-use wgrad_core::plan::Session;
-use wgrad_core::{EntryId, Program};
-use wgrad_cpu_ref::Oracle;
-use wgrad_cpu_ref::oracle::Bounded;
+use wgrad_core::Program;
 
-pub use report::{Outcome, Report, Row};
+pub use about::{About, EngineAbout};
+pub use bits::{Bits, DIGESTS_ARGUMENT};
+pub use compare::compare;
+pub use complete::{COMPOSITES, Facts, facts, missing, subjects};
+pub use report::{FormRow, Outcome, Pass, Report, Row, Tally, Worst};
 pub use steps::steps;
 
 use crate::corpus::{self, Case};
-use crate::engine::{self, Data, Engine, Gpu};
+use crate::engine::{self, Engine, Gpu};
+use crate::programs;
 
 /// What to run.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Only operations and cases whose name contains this.
+    /// Only what has this in its name: operations, cases, optimizers.
     pub filter: Option<String>,
-    /// Only this group: one of [`corpus::GROUPS`], or [`STEPS`].
-    pub group: Option<&'static str>,
     /// Whether to run on a GPU.
     pub gpu: Gpu,
+    /// How much to run on it.
+    pub extent: Extent,
+    /// Random programs to run as well.
+    pub programs: u64,
+    /// A program that understands [`DIGESTS_ARGUMENT`], to compare bits with another process.
+    pub other: Option<PathBuf>,
+    /// Whether to tell on standard error how far the run is.
+    pub progress: bool,
+}
+
+/// How much runs on a GPU. On the CPU everything runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Extent {
+    /// Every case, in every way; in second order one case of each operation.
+    #[default]
+    Full,
+    /// Every case as it is used and with guarded kernels; in second order and unfused, one case of each operation.
+    Main,
+    /// One case of each operation, as it is used.
+    Sample,
+}
+
+impl Extent {
+    /// Its name, for commands and files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Main => "main",
+            Self::Sample => "sample",
+        }
+    }
 }
 
 /// The group of training steps, which are no cases of the corpus.
 pub const STEPS: &str = "steps";
 
+/// Something to run on engines.
+#[derive(Debug, Clone, Copy)]
+enum Job {
+    /// A case, by position.
+    Case(usize, Pass),
+    /// Training steps.
+    Steps(steps::Job),
+}
+
+/// What a thread has: engines of its own, and the cases.
+struct Thread {
+    engines: Result<Vec<Engine>, String>,
+    cases: Vec<(&'static str, Case)>,
+}
+
 /// Runs the corpus, the optimizers and a short training with each of them on the CPU backend, and on a GPU where there is one.
 pub fn run(options: &Options) -> Report {
+    let begun = Instant::now();
     let (engines, notes) = match engine::engines(options.gpu) {
         Ok(found) => found,
         Err(message) => return Report::failure(message),
     };
-    let in_group = |name: &str| options.group.is_none_or(|group| group == name);
-    let wanted = |case: &Case| options.filter.as_ref().is_none_or(|f| format!("{case:?}").contains(f.as_str()));
-    let groups = corpus::GROUPS.iter().filter(|(name, _)| in_group(name));
-    let cases: Vec<Case> = groups.flat_map(|(_, cases)| cases()).filter(wanted).collect();
-    let mut report = run_on(&engines, &cases);
+    let cases = cases(options);
+    let jobs = jobs(options, &cases);
+    let sample = sample(&cases);
+    let start =
+        || Thread { engines: engine::engines(options.gpu).map(|(engines, _)| engines), cases: self::cases(options) };
+    let threads = work::threads(jobs.len());
+    let found = work::spread(threads, jobs.len(), options.progress, start, |thread, at| {
+        let engines = match &thread.engines {
+            Ok(engines) => engines,
+            Err(message) => return Err(format!("opening the devices of another thread: {message}")),
+        };
+        let job = &jobs[at];
+        let wanted = |engine: &&Engine| runs(options.extent, engine, job, &thread.cases, &sample);
+        let engines: Vec<&Engine> = engines.iter().filter(wanted).collect();
+        Ok(match job {
+            Job::Case(index, pass) => {
+                let (group, case) = &thread.cases[*index];
+                cases::run(&engines, group, case, *pass)
+            }
+            Job::Steps(job) => job.run(&engines),
+        })
+    });
+    let unopened: BTreeSet<String> = found.iter().filter_map(|found| found.as_ref().err().cloned()).collect();
+    let mut report = Report::of(found.into_iter().flatten().flatten());
+    report.failures.extend(unopened);
+    report.about = About::new(&engines);
+    report.filter.clone_from(&options.filter);
+    report.extent = options.extent;
     report.notes = notes;
-    if options.filter.is_none() && in_group(STEPS) {
-        report.merge(steps(&engines));
+    if options.filter.is_none() {
+        report.failures.extend(complete::everything().into_iter().map(|what| format!("incomplete: {what}")));
+        let main: Vec<&Engine> = engines.iter().filter(|engine| !engine.name.contains('-')).collect();
+        let (bits, failures) = bits::bits(&main, options.other.as_deref().map(|path| (path, options.gpu)));
+        report.bits = bits;
+        report.failures.extend(failures);
     }
+    if options.programs > 0 {
+        let Options { gpu, programs: count, progress, .. } = *options;
+        let summary = programs::run(&programs::Options { count, seed: 0, gpu, shares: programs::shares(), progress });
+        report.failures.extend(summary.failure.map(|failure| format!("random programs: {failure}")));
+        report.programs = summary.rows;
+    }
+    report.seconds = begun.elapsed().as_secs_f64();
     report
 }
 
-/// Every program that parity runs, with a name: the corpus forward and backward, and the training steps.
+/// The cases that are wanted, with their groups.
+fn cases(options: &Options) -> Vec<(&'static str, Case)> {
+    let cases = corpus::GROUPS.iter().flat_map(|(name, cases)| cases().into_iter().map(|case| (*name, case)));
+    cases.filter(|(_, case)| is_wanted(options, &format!("{case:?}"))).collect()
+}
+
+fn is_wanted(options: &Options, place: &str) -> bool {
+    options.filter.as_ref().is_none_or(|filter| place.contains(filter.as_str()))
+}
+
+fn jobs(options: &Options, cases: &[(&'static str, Case)]) -> Vec<Job> {
+    let of = |(index, (_, case)): (usize, &(&str, Case))| {
+        cases::passes(case).into_iter().map(move |pass| Job::Case(index, pass)).collect::<Vec<_>>()
+    };
+    let mut jobs: Vec<Job> = cases.iter().enumerate().flat_map(of).collect();
+    let steps = steps::jobs().into_iter().filter(|job| is_wanted(options, &job.place()));
+    jobs.extend(steps.map(Job::Steps));
+    jobs
+}
+
+/// The positions of the largest moderate case of each operation.
+fn sample(cases: &[(&'static str, Case)]) -> Vec<usize> {
+    let elements = |case: &Case| case.inputs.iter().map(|input| input.shape.len()).sum::<usize>();
+    let mut sample: Vec<usize> = Vec::new();
+    for (index, (_, case)) in cases.iter().enumerate().filter(|(_, (_, case))| !case.large) {
+        match sample.iter_mut().find(|other| cases[**other].1.op == case.op) {
+            Some(other) if elements(&cases[*other].1) < elements(case) => *other = index,
+            Some(_) => {}
+            None => sample.push(index),
+        }
+    }
+    sample
+}
+
+/// Whether an engine takes part in a job. Compiling for drivers that compute on the processor takes most of the time of a run, so what
+/// tells least is left out there: backward programs also give the result, and derivatives of second order are made of the same
+/// operations again.
+fn runs(extent: Extent, engine: &Engine, job: &Job, cases: &[(&'static str, Case)], sample: &[usize]) -> bool {
+    if engine.device.is_none() {
+        return true;
+    }
+    let (sampled, second, last) = match job {
+        Job::Case(index, pass) => {
+            let last = if cases[*index].1.differentiable { Pass::Backward } else { Pass::Forward };
+            (sample.contains(index), *pass == Pass::Second, *pass == last)
+        }
+        Job::Steps(_) => (true, false, true),
+    };
+    match (extent, engine.name) {
+        (Extent::Full | Extent::Main, "gpu") => sampled || !second,
+        (Extent::Full, "gpu-unfused") => last || (sampled && second),
+        (Extent::Main, "gpu-unfused") => sampled && last,
+        (Extent::Full | Extent::Main, "gpu-guarded") | (Extent::Full, "gpu-browser") => last,
+        (Extent::Sample, "gpu") => sampled,
+        _ => false,
+    }
+}
+
+/// Every program that parity runs, with a name: the corpus in every direction, and the training steps.
 ///
 /// # Errors
 /// If a graph refuses a case.
 pub fn programs() -> Result<Vec<(String, Program)>, String> {
     let mut programs = Vec::new();
     for case in corpus::all() {
-        let failed = |e| format!("{case:?}: {e}");
-        programs.push((format!("{case:?} forward"), case.forward().map_err(failed)?));
-        if case.differentiable {
-            programs.push((format!("{case:?} backward"), case.backward().map_err(failed)?));
+        for pass in cases::passes(&case) {
+            let program = cases::program(&case, pass).map_err(|e| format!("{case:?} {pass}: {e}"))?;
+            programs.push((format!("{case:?} {pass}"), program));
         }
     }
     programs.extend(steps::programs()?);
@@ -72,104 +223,16 @@ pub fn programs() -> Result<Vec<(String, Program)>, String> {
 
 /// Runs cases on engines.
 pub fn run_on(engines: &[Engine], cases: &[Case]) -> Report {
-    let mut report = Report::new(engines);
-    for case in cases {
-        let mut passes = vec![("forward", case.forward(), case.inputs.len())];
-        if case.differentiable {
-            passes.push(("backward", case.backward(), case.inputs.len() + 1));
-        }
-        for (pass, program, feeds) in passes {
-            let place = format!("{case:?}");
-            let built = program.map_err(|e| e.to_string()).and_then(|program| {
-                let seeds: &[u64] = if case.large { &[1] } else { &[1, 2] };
-                let sets = seeds.iter().map(|&seed| set(case, &program, seed, feeds)).collect::<Result<Vec<_>, _>>()?;
-                Ok((program, sets))
-            });
-            match built {
-                Ok((program, sets)) => {
-                    for engine in engines {
-                        let outcomes = caught(|| on_engine(engine, &program, &sets));
-                        report.add(&case.op, pass, engine.name, &place, outcomes);
-                    }
-                }
-                Err(message) => report.add(&case.op, pass, "oracle", &place, Err(message)),
-            }
-        }
-    }
-    report
+    let engines: Vec<&Engine> = engines.iter().collect();
+    let all = cases.iter().flat_map(|case| cases::passes(case).into_iter().map(move |pass| (case, pass)));
+    Report::of(all.flat_map(|(case, pass)| cases::run(&engines, "cases", case, pass)))
 }
 
-/// A panic of a backend is a failure of the case, and no reason to leave out the rest.
-fn caught<R>(run: impl FnOnce() -> Result<R, String>) -> Result<R, String> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
-        let text = payload.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(format!("panicked: {}", text.unwrap_or_default()))
-    })
-}
-
-/// One set of data with what the oracle makes of it.
-struct Set {
-    feeds: Vec<Data>,
-    wanted: Vec<Bounded>,
-}
-
-fn set(case: &Case, program: &Program, seed: u64, feeds: usize) -> Result<Set, String> {
-    let mut data = case.data(seed).map_err(|e| e.to_string())?;
-    data.truncate(feeds);
-    let entry = EntryId::from_index(0);
-    let mut oracle = Oracle::new(program).map_err(|e| e.to_string())?;
-    oracle.track_bounds(true);
-    oracle.run(entry, &data.iter().map(Data::oracle).collect::<Vec<_>>()).map_err(|e| e.to_string())?;
-    let wanted = (0..program.entries[0].fetches.len())
-        .map(|i| oracle.fetch_bound(entry, i).cloned().ok_or_else(|| format!("fetch {i} has no bound")))
-        .collect::<Result<_, _>>()?;
-    Ok(Set { feeds: data, wanted })
-}
-
-fn on_engine(engine: &Engine, program: &Program, sets: &[Set]) -> Result<Vec<Outcome>, String> {
-    let mut session: Box<dyn Session> = engine.prepare(program)?;
-    let mut outcomes = Vec::new();
-    for (i, set) in sets.iter().enumerate() {
-        let got = engine::run_session(session.as_mut(), EntryId::from_index(0), &set.feeds)?;
-        for ((fetch, got), wanted) in program.entries[0].fetches.iter().zip(got).zip(&set.wanted) {
-            outcomes.push(compare(&got, wanted).at(&format!("{}, data {}", fetch.name, i + 1)));
-        }
-    }
-    Ok(outcomes)
-}
-
-/// Holds a result against the oracle's intervals.
-pub fn compare(got: &[f64], wanted: &Bounded) -> Outcome {
-    let mut outcome = Outcome { elements: wanted.len(), ..Outcome::default() };
-    if got.len() != wanted.len() {
-        outcome.failure = Some(format!("{} elements, {} wanted", got.len(), wanted.len()));
-        return outcome;
-    }
-    for (i, (&got, wanted)) in got.iter().zip(wanted.iter()).enumerate() {
-        if wanted.is_anything() {
-            outcome.skipped += 1;
-            continue;
-        }
-        let error = if got == wanted.value { 0.0 } else { (got - wanted.value).abs() };
-        let bound = wanted.error();
-        if !wanted.allows(got) && outcome.failure.is_none() {
-            outcome.failure = Some(format!(
-                "element {i} is {got:e}, but the oracle's is {:e}, and in f32 it must be within [{:e}, {:e}]",
-                wanted.value, wanted.low, wanted.high
-            ));
-        }
-        let share = if error == 0.0 || wanted.is_nan() { 0.0 } else { error / bound };
-        if outcome.worst.is_none_or(|worst| share > worst.share || share.is_nan()) {
-            outcome.worst = Some(report::Worst { error, bound, share, element: i });
-        }
-    }
-    // A case that is mostly skipped would pass whatever the backend does.
-    if outcome.skipped * 20 > outcome.elements && outcome.failure.is_none() {
-        outcome.failure = Some(format!(
-            "the oracle promises nothing about {} of {} elements: the case checks too little",
-            outcome.skipped, outcome.elements
-        ));
-    }
-    outcome
+/// One line for each program whose bits are compared, on each engine: what a process prints for [`DIGESTS_ARGUMENT`].
+///
+/// # Errors
+/// What kept one from running.
+pub fn digests(gpu: Gpu) -> Result<Vec<String>, String> {
+    let (engines, _) = engine::engines(gpu)?;
+    bits::lines(&engines.iter().filter(|engine| !engine.name.contains('-')).collect::<Vec<_>>())
 }

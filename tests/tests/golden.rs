@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use wgrad_cpu_ref::Oracle;
 use wgrad_tests::engine::{self, Data, Engine, main_engines, round, within};
-use wgrad_tests::golden::check::{self, Failures, STEP_TOLERANCE, advance, entry};
-use wgrad_tests::golden::{self, compare, exact_bound, list, ops};
+use wgrad_tests::golden::check::{Failures, STEP_TOLERANCE, advance, entry, op_cases, oracle_matches};
+use wgrad_tests::golden::{self, compare, list, ops};
 use wgrad_tests::unsupported;
 
 const FILES: [&str; 3] = ["ops_elementwise.json", "ops_linalg_reduce_shape.json", "ops_norm_loss.json"];
@@ -19,30 +19,10 @@ const OPTIMIZERS: [&str; 3] = ["optimizers_sgd.json", "optimizers_adaptive.json"
 const RUNS: &str = "mlp.json";
 const SPECIAL: &str = "special.json";
 
-/// The supported cases of a file of operations, built.
-fn op_cases(file: &str) -> Vec<ops::OpCase> {
-    let Some(json) = check::file(file) else { return vec![] };
-    let mut failures = Failures::default();
-    let mut cases = Vec::new();
-    for case in ops::cases(&json).unwrap() {
-        if unsupported::find(file, case["op"].as_str().unwrap_or(""), case).is_none() {
-            failures.keep(&ops::name(case), ops::case(case), &mut cases);
-        }
-    }
-    failures.check();
-    cases
-}
-
 fn oracle_agrees(file: &str) {
     let mut failures = Failures::default();
     for case in op_cases(file) {
-        let result = engine::run_oracle(&case.program, &case.feeds).and_then(|got| {
-            let mut pairs = got.iter().zip(&case.wanted).enumerate();
-            pairs.try_for_each(|(i, (got, wanted))| {
-                compare(got, &wanted.data, exact_bound(&wanted.data)).map_err(|m| format!("result {i}: {m}"))
-            })
-        });
-        failures.note(&case.name, result);
+        failures.note(&case.name, oracle_matches(&case.program, &case));
     }
     failures.check_some();
 }

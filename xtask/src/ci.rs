@@ -2,6 +2,9 @@
 //!
 //! Stages share what they compile. Clippy and rustdoc need only metadata of the dependencies and share that; tests, parity,
 //! shaders and the example share one development build, which is optimised enough for all of them.
+//!
+//! Tests and random programs run on the first driver that there is, parity on all of them, and on each of the others the tests that
+//! depend on the driver.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::{device, parity, process, shaders, test, tidy};
+use crate::{device, drivers, parity, process, programs, shaders, test, tidy};
 
 /// Seeds that the digits example is run with.
 const DIGITS_SEEDS: [&str; 5] = ["0", "1", "2", "3", "4"];
@@ -26,6 +29,9 @@ pub(crate) struct Args {
     /// Run this stage and no other that is not named too
     #[arg(long, value_name = "STAGE", conflicts_with = "without")]
     only: Vec<Stage>,
+    /// Install every driver and checker that the stages can use, where there are packages of them
+    #[arg(long)]
+    setup_all: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,12 +43,18 @@ enum Stage {
     Test,
     Shaders,
     Parity,
+    Programs,
+    Drivers,
     Digits,
     Deny,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
+    if args.setup_all {
+        let (_, missing) = device::ensure_all()?;
+        missing.iter().for_each(|reason| println!("SKIPPED {reason}"));
+    }
     let mut rows: Vec<(Stage, &str, Duration)> = vec![];
     for &stage in Stage::value_variants() {
         if args.without.contains(&stage) || !(args.only.is_empty() || args.only.contains(&stage)) {
@@ -95,8 +107,14 @@ fn run_stage(stage: Stage) -> Result<Outcome> {
             }
             test::run_on(&adapters, true)?;
         }
-        Stage::Shaders => shaders::run()?,
-        Stage::Parity => parity::run_with(&parity::Args::default(), true)?,
+        Stage::Shaders => shaders::run(&shaders::Args::default())?,
+        Stage::Parity => parity::run_with(&parity::Args::all(), true)?,
+        Stage::Programs => programs::run_with(&programs::Args::default(), true)?,
+        Stage::Drivers => {
+            let (found, missing) = drivers::installed()?;
+            let ran = test::run_on_others(&found, &missing)?;
+            return Ok(if ran { Outcome::Passed } else { Outcome::Skipped });
+        }
         Stage::Digits => digits()?,
         Stage::Deny => return deny(),
     }
@@ -163,6 +181,8 @@ fn print_table(rows: &[(Stage, &str, Duration)], total: Duration) {
     for &(stage, verdict, time) in rows {
         println!("{:<10}{verdict:<10}{:>8.1}", name(stage), time.as_secs_f64());
     }
+    let gpu = rows.iter().filter(|(stage, ..)| matches!(stage, Stage::Parity | Stage::Programs | Stage::Drivers));
+    println!("{:<20}{:>8.1}", "on GPU drivers", gpu.map(|row| row.2.as_secs_f64()).sum::<f64>());
     println!("{:<20}{:>8.1}", "total", total.as_secs_f64());
 }
 

@@ -5,8 +5,11 @@
 
 mod ci;
 mod device;
+mod drivers;
+mod packages;
 mod parity;
 mod process;
+mod programs;
 mod shaders;
 mod test;
 mod tidy;
@@ -29,8 +32,10 @@ enum Command {
     Test(test::Args),
     /// Compares oracle, CPU plan and GPU on every operation and a training run
     Parity(parity::Args),
-    /// Translates every shader and every kernel of the test corpus to SPIR-V, MSL and HLSL
-    Shaders,
+    /// Runs random programs on oracle, CPU plan and GPU
+    Programs(programs::Args),
+    /// Checks and translates every shader and every kernel of the test corpus for every platform
+    Shaders(shaders::Args),
     /// Checks the rules that no compiler checks
     Tidy,
     /// Runs everything that a change has to pass
@@ -41,7 +46,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test(args) => test::run(&args),
         Command::Parity(args) => parity::run(&args),
-        Command::Shaders => shaders::run(),
+        Command::Programs(args) => programs::run(&args),
+        Command::Shaders(args) => shaders::run(&args),
         Command::Tidy => tidy::run(),
         Command::Ci(args) => ci::run(&args),
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wgrad_core::plan::{Backend, BackendError, Limits, Plan, PrepareOptions, Session, Target};
 
-use crate::error::{Faults, poll};
+use crate::error::Faults;
 use crate::module::{Capabilities, Module};
 use crate::session::GpuSession;
 
@@ -192,11 +192,24 @@ pub async fn adapters_async(interface: Interface) -> Vec<Adapter> {
     found
 }
 
+/// Optional features that matter to programs that compute, whether they are used or not.
+const FEATURES: [(wgpu::Features, &str); 8] = [
+    (wgpu::Features::SUBGROUP, "subgroups"),
+    (wgpu::Features::SHADER_F16, "16-bit floats"),
+    (wgpu::Features::SHADER_F64, "64-bit floats"),
+    (wgpu::Features::SHADER_INT64, "64-bit integers"),
+    (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "cooperative matrices"),
+    (wgpu::Features::MAPPABLE_PRIMARY_BUFFERS, "mappable buffers"),
+    (wgpu::Features::TIMESTAMP_QUERY, "timestamps"),
+    (wgpu::Features::PIPELINE_CACHE, "pipeline cache"),
+];
+
 /// An open device with what its sessions share.
 pub(crate) struct Gpu {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
     pub(crate) info: DeviceInfo,
+    pub(crate) features: Vec<String>,
     pub(crate) faults: Arc<Faults>,
     pub(crate) capabilities: Capabilities,
     pub(crate) checked: bool,
@@ -206,7 +219,7 @@ pub(crate) struct Gpu {
 impl Gpu {
     /// Fails if the device is lost or reported an error. Asks the device first: it tells of its end only when asked.
     pub(crate) fn check(&self, during: &str) -> Result<(), BackendError> {
-        poll(&self.device, &self.faults, None);
+        self.poll(None);
         self.faults.check(&self.info.name, during)
     }
 
@@ -311,14 +324,35 @@ impl GpuBackend {
             groups_max: limits.max_compute_workgroups_per_dimension as usize,
             uniform_bytes_max: bytes(limits.max_uniform_buffer_binding_size),
         };
+        let offered = FEATURES.iter().filter(|(feature, _)| adapter.features().contains(*feature));
+        let describe = |&(feature, name): &(wgpu::Features, &str)| {
+            let (least, most) = (adapter_info.subgroup_min_size, adapter_info.subgroup_max_size);
+            if feature == wgpu::Features::SUBGROUP { format!("{name} of {least} to {most}") } else { name.to_owned() }
+        };
+        let features = offered.map(describe).collect();
         let faults = Faults::watch(&device);
-        let gpu = Gpu { device, queue, info, faults, capabilities, checked: options.checked || options.rewrite.is_some(), rewrite: options.rewrite };
+        let gpu = Gpu {
+            device,
+            queue,
+            info,
+            features,
+            faults,
+            capabilities,
+            checked: options.checked || options.rewrite.is_some(),
+            rewrite: options.rewrite,
+        };
         Ok(Self { gpu: Arc::new(gpu), target })
     }
 
     /// The device.
     pub fn info(&self) -> &DeviceInfo {
         &self.gpu.info
+    }
+
+    /// Optional features that the adapter offers and that matter to programs that compute. Of these, only subgroups are used, and
+    /// only where [`Capabilities`] has a size for them.
+    pub fn features(&self) -> &[String] {
+        &self.gpu.features
     }
 
     /// What generated code depends on besides the plan.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use wgrad_core::plan::BackendError;
 
+use crate::device::Gpu;
+
 /// What the driver reported outside of any error scope.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
@@ -73,44 +75,37 @@ fn error(device: &str, during: &str, out_of_memory: bool, detail: String) -> Bac
     }
 }
 
-/// Does something on the device and reports what went wrong with it on this thread.
-pub(crate) async fn scoped<T>(
-    device: &wgpu::Device,
-    name: &str,
-    during: &str,
-    f: impl FnOnce() -> T,
-) -> Result<T, BackendError> {
-    let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-    let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
-    let value = f();
-    let internal = internal.pop();
-    let memory = memory.pop();
-    let validation = validation.pop();
-    for (found, out_of_memory) in [(memory.await, true), (internal.await, false), (validation.await, false)] {
-        if let Some(found) = found {
-            return Err(error(name, during, out_of_memory, describe(&found)));
+impl Gpu {
+    /// Does something on the device, in turn, and reports what went wrong with it on this thread.
+    pub(crate) async fn scoped<T>(&self, during: &str, f: impl FnOnce() -> T) -> Result<T, BackendError> {
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let value = self.in_turn(f);
+        let internal = internal.pop();
+        let memory = memory.pop();
+        let validation = validation.pop();
+        for (found, out_of_memory) in [(memory.await, true), (internal.await, false), (validation.await, false)] {
+            if let Some(found) = found {
+                return Err(error(&self.info.name, during, out_of_memory, describe(&found)));
+            }
         }
+        Ok(value)
     }
-    Ok(value)
-}
 
-/// Lets the device make progress, waiting at most the given time for a submission, or for all. A driver that dies while it is waited for makes
-/// wgpu panic; that becomes the loss of the device. False if the time was too short.
-pub(crate) fn poll(
-    device: &wgpu::Device,
-    faults: &Faults,
-    wait: Option<(Option<wgpu::SubmissionIndex>, Duration)>,
-) -> bool {
-    let poll = match wait {
-        Some((submission_index, timeout)) => wgpu::PollType::Wait { submission_index, timeout: Some(timeout) },
-        None => wgpu::PollType::Poll,
-    };
-    match catch_unwind(AssertUnwindSafe(|| device.poll(poll))) {
-        Ok(polled) => !matches!(polled, Err(wgpu::PollError::Timeout)),
-        Err(_) => {
-            faults.lose("the driver failed while it was waited for".to_owned());
-            true
+    /// Lets the device make progress, waiting at most the given time for a submission, or for all. A driver that dies while it is
+    /// waited for makes wgpu panic; that becomes the loss of the device. False if the time was too short.
+    pub(crate) fn poll(&self, wait: Option<(Option<wgpu::SubmissionIndex>, Duration)>) -> bool {
+        let poll = match wait {
+            Some((submission_index, timeout)) => wgpu::PollType::Wait { submission_index, timeout: Some(timeout) },
+            None => wgpu::PollType::Poll,
+        };
+        match catch_unwind(AssertUnwindSafe(|| self.in_turn(|| self.device.poll(poll)))) {
+            Ok(polled) => !matches!(polled, Err(wgpu::PollError::Timeout)),
+            Err(_) => {
+                self.faults.lose("the driver failed while it was waited for".to_owned());
+                true
+            }
         }
     }
 }

@@ -13,8 +13,6 @@ pub enum Form {
     MapFour,
     /// A map, four points at a time, the last few of them masked.
     MapFourMasked,
-    /// A map, four points at a time, the last few of them one by one.
-    MapFourSingle,
     /// Rows, one for each invocation.
     RowsOne,
     /// Rows, four neighbours for each invocation.
@@ -39,7 +37,6 @@ impl Form {
         Self::MapOne,
         Self::MapFour,
         Self::MapFourMasked,
-        Self::MapFourSingle,
         Self::RowsOne,
         Self::RowsFour,
         Self::RowsWorkgroup,
@@ -57,7 +54,6 @@ impl Form {
             Self::MapOne => "map_one",
             Self::MapFour => "map_four",
             Self::MapFourMasked => "map_four_masked",
-            Self::MapFourSingle => "map_four_single",
             Self::RowsOne => "rows_one",
             Self::RowsFour => "rows_four",
             Self::RowsWorkgroup => "rows_workgroup",

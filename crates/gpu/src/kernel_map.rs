@@ -29,7 +29,7 @@ pub(crate) fn part(
     let points: usize = kernel.space.iter().product();
     let last = kernel.space.last().copied().unwrap_or(1);
     // In fours, if rows are a multiple of four or there is only one row, whose rest is dealt with at the end.
-    let wide = last >= 4 && (last % 4 == 0 || kernel.space.len() == 1);
+    let wide = last >= 4 && (last % 4 == 0 || (kernel.space.len() == 1 && private_tail));
     let chunks = if wide { points / 4 } else { points };
     let count = words.add(chunks);
     let (run, run_text) = if machine.software {
@@ -48,10 +48,9 @@ pub(crate) fn part(
     let mut written = if wide { Form::MapFour } else { Form::MapOne };
     if wide && last % 4 != 0 {
         let rest = words.add(last % 4);
-        let (form, lanes) = if private_tail { (Points::Rest(&rest), "1u") } else { (Points::Single, &*rest) };
-        written = if private_tail { Form::MapFourMasked } else { Form::MapFourSingle };
-        tail = format!("if (group == 0u && lane < {lanes}) {{\nlet chunk = {count} + lane;\n");
-        points_text(&body, form, &sizes, &mut tail, shared)?;
+        written = Form::MapFourMasked;
+        tail = format!("if (group == 0u && lane < 1u) {{\nlet chunk = {count} + lane;\n");
+        points_text(&body, Points::Rest(&rest), &sizes, &mut tail, shared)?;
         tail.push_str("}\n");
     }
     let names =
@@ -70,8 +69,6 @@ enum Points<'a> {
     Four,
     /// The given number of points, fewer than four, after the last four.
     Rest(&'a str),
-    /// One of those: `chunk` is the number of the last four plus the point's position after them.
-    Single,
 }
 
 fn points_text(
@@ -85,7 +82,6 @@ fn points_text(
     out.push_str(match form {
         Points::One => "let x = chunk;\n",
         Points::Four | Points::Rest(_) => "let x = chunk * 4u;\n",
-        Points::Single => "let x = count * 4u + (chunk - count);\n",
     });
     let axes = decode("x", sizes, "c", out);
     let lane = if wide { sizes.len().checked_sub(1) } else { None };

@@ -9,6 +9,7 @@ mod index;
 mod kernel_map;
 mod kernel_matmul;
 mod kernel_rows;
+mod layout;
 mod library;
 mod matmul_small;
 mod matmul_subgroup;
@@ -22,6 +23,7 @@ mod session;
 mod slots;
 mod store;
 mod template;
+mod turn;
 mod words;
 
 pub use device::{

@@ -6,6 +6,7 @@ use wgrad_core::plan::{BackendError, BufferId, Dispatch, Kind, Plan};
 
 use crate::emit::Shared;
 use crate::form::Form;
+use crate::layout::lay_out;
 use crate::part::{Machine, Part};
 use crate::template::{MAIN, fill, rename};
 use crate::words::{Words, grid_width};
@@ -168,7 +169,7 @@ fn module(dispatch: &Dispatch, capabilities: &Capabilities, label: String) -> Re
     declarations.push_str(&shared.library.text()?);
     let size = format!("{}\n", machine.size);
     let lane = if shared.subgroups { "subgroup_invocation_id" } else { "local_invocation_index" };
-    let lane = format!("@builtin({lane}) lane: u32,\n");
+    let lane = format!("@builtin({lane}) lane: u32\n");
     let group = format!("let group = id.y * {} + id.x;\n", grid_width());
     let holes = [
         ("bindings", &*declarations),
@@ -180,7 +181,7 @@ fn module(dispatch: &Dispatch, capabilities: &Capabilities, label: String) -> Re
     ];
     Ok(Module {
         label,
-        wgsl: fill(MAIN, &holes)?,
+        wgsl: lay_out(&fill(MAIN, &holes)?),
         workgroup_size: machine.size,
         subgroups: shared.subgroups,
         grid,

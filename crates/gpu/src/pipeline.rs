@@ -8,7 +8,6 @@ use std::sync::mpsc;
 use wgrad_core::plan::{BackendError, Progress};
 
 use crate::device::Gpu;
-use crate::error::scoped;
 use crate::module::Module;
 
 /// A pipeline and the layout of its bindings.
@@ -81,7 +80,7 @@ pub(crate) fn pipelines(
 
 fn compile(gpu: &Gpu, module: &Module) -> Result<Pipeline, BackendError> {
     let during = format!("compiling {}", module.label);
-    pollster::block_on(scoped(&gpu.device, &gpu.info.name, &during, || {
+    pollster::block_on(gpu.scoped(&during, || {
         let shader = shader(gpu, module);
         let layout = layout(gpu, module);
         let descriptor =

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use wgrad_core::plan::BackendError;
 
 use crate::device::Gpu;
-use crate::error::poll;
 
 /// Time after which a device that reports nothing is given up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
@@ -50,13 +49,14 @@ impl<'a> Mapping<'a> {
     ) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
-        buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
+        let mapped = move |result: Result<(), wgpu::BufferAsyncError>| {
             let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
             state.result = Some(result.map_err(|e| e.to_string()));
             if let Some(waker) = state.waker.take() {
                 waker.wake();
             }
-        });
+        };
+        gpu.in_turn(|| buffer.map_async(wgpu::MapMode::Read, ..bytes, mapped));
         Self { gpu, buffer, submission, slice, start: Instant::now(), ended: false, state }
     }
 }
@@ -65,7 +65,7 @@ impl Drop for Mapping<'_> {
     fn drop(&mut self) {
         let refused = matches!(self.state.lock().unwrap_or_else(PoisonError::into_inner).result, Some(Err(_)));
         if !self.ended && !refused {
-            self.buffer.unmap();
+            self.gpu.in_turn(|| self.buffer.unmap());
         }
     }
 }
@@ -75,14 +75,14 @@ impl Future for Mapping<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { gpu, buffer: _, submission, slice, start, ended, state } = self.get_mut();
-        poll(&gpu.device, &gpu.faults, Some((Some(submission.clone()), *slice)));
+        gpu.poll(Some((Some(submission.clone()), *slice)));
         let result = state.lock().unwrap_or_else(PoisonError::into_inner).result.take();
         *ended |= result.is_some();
         match result {
             Some(Ok(())) => return Poll::Ready(Ok(())),
             Some(Err(detail)) => {
                 // The device tells that it is lost only after all its work has ended.
-                poll(&gpu.device, &gpu.faults, Some((None, LAST_WORDS)));
+                gpu.poll(Some((None, LAST_WORDS)));
                 return Poll::Ready(gpu.check(DURING).and_then(|()| Err(gpu.failure(DURING, detail))));
             }
             None => {}

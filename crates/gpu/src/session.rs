@@ -12,7 +12,6 @@ use wgrad_core::plan::{
 use wgrad_core::{EntryId, HostSlice, HostVec, Init, VarId};
 
 use crate::device::Gpu;
-use crate::error::{poll, scoped};
 use crate::module::{Module, modules};
 use crate::pipeline::{pipelines, reads_arguments_from_storage};
 use crate::read::{Mapping, PATIENCE};
@@ -57,10 +56,19 @@ impl fmt::Debug for GpuSession {
     }
 }
 
+impl Drop for GpuSession {
+    fn drop(&mut self) {
+        // What wgpu holds is given back to the driver here, rather than after this, out of turn.
+        self.gpu.in_turn(|| {
+            self.entries.clear();
+            self.buffers.clear();
+        });
+    }
+}
+
 impl GpuSession {
     pub(crate) async fn prepare(gpu: Arc<Gpu>, plan: Plan, options: PrepareOptions<'_>) -> Result<Self, BackendError> {
         let PrepareOptions { progress, poison } = options;
-        let name = gpu.info.name.clone();
         gpu.check("preparing a plan")?;
         let mut modules = modules(&plan, &gpu.capabilities)?;
         if let Some(rewrite) = gpu.rewrite {
@@ -85,34 +93,38 @@ impl GpuSession {
                 );
             }
         };
-        let bind_groups = scoped(&gpu.device, &name, "making bind groups", || {
-            if let Some(arguments) = arguments {
-                gpu.queue.write_buffer(arguments, 0, bytemuck::cast_slice(&blocks));
-            }
-            let mut offset = 0;
-            let bind = |(module, which): (&Module, &usize)| {
-                let size = module.arguments.len() as u64 * 4;
-                let group = arguments.map(|arguments| {
-                    let block = wgpu::BufferBinding { buffer: arguments, offset, size: wgpu::BufferSize::new(size) };
-                    let mut entries =
-                        vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];
-                    for (binding, (id, _)) in (1u32..).zip(&module.bindings) {
-                        entries
-                            .push(wgpu::BindGroupEntry { binding, resource: buffers[id.index()].as_entire_binding() });
-                    }
-                    let layout = &pipelines[*which].layout;
-                    gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                        label: Some(&module.label),
-                        layout,
-                        entries: &entries,
-                    })
-                });
-                offset += size;
-                group
-            };
-            modules.iter().zip(&which).filter_map(bind).collect::<Vec<_>>()
-        })
-        .await?;
+        let bind_groups = gpu
+            .scoped("making bind groups", || {
+                if let Some(arguments) = arguments {
+                    gpu.queue.write_buffer(arguments, 0, bytemuck::cast_slice(&blocks));
+                }
+                let mut offset = 0;
+                let bind = |(module, which): (&Module, &usize)| {
+                    let size = module.arguments.len() as u64 * 4;
+                    let group = arguments.map(|arguments| {
+                        let block =
+                            wgpu::BufferBinding { buffer: arguments, offset, size: wgpu::BufferSize::new(size) };
+                        let mut entries =
+                            vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(block) }];
+                        for (binding, (id, _)) in (1u32..).zip(&module.bindings) {
+                            entries.push(wgpu::BindGroupEntry {
+                                binding,
+                                resource: buffers[id.index()].as_entire_binding(),
+                            });
+                        }
+                        let layout = &pipelines[*which].layout;
+                        gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                            label: Some(&module.label),
+                            layout,
+                            entries: &entries,
+                        })
+                    });
+                    offset += size;
+                    group
+                };
+                modules.iter().zip(&which).filter_map(bind).collect::<Vec<_>>()
+            })
+            .await?;
 
         let mut steps = modules.iter().zip(&which).zip(bind_groups).map(|((module, which), bind_group)| Step {
             pipeline: pipelines[*which].pipeline.clone(),
@@ -145,7 +157,6 @@ impl GpuSession {
 
     /// Constants and the initial values of variables. Buffers start as zeros.
     async fn write_initial_values(&mut self) -> Result<(), BackendError> {
-        let name = self.gpu.info.name.clone();
         let mut pending = 0;
         let mut write = |place: Place, words: &[u32]| {
             for (chunk, at) in words.chunks(WRITE_WORDS_MAX).zip((place.offset..).step_by(WRITE_WORDS_MAX)) {
@@ -155,33 +166,34 @@ impl GpuSession {
                 if pending >= WRITE_WORDS_MAX {
                     // Staging memory is given back once the device has copied it.
                     let index = self.gpu.queue.submit([]);
-                    poll(&self.gpu.device, &self.gpu.faults, Some((Some(index), WAIT)));
+                    self.gpu.poll(Some((Some(index), WAIT)));
                     pending = 0;
                 }
             }
         };
-        scoped(&self.gpu.device, &name, "writing initial values", || {
-            for constant in &self.plan.constants {
-                write(constant.place, &constant.words);
-            }
-            for variable in &self.plan.variables {
-                let len = variable.ty.shape.len();
-                match &variable.init {
-                    Init::Fill(value) if value.bits32() == 0 => {}
-                    Init::Fill(value) => write(variable.place, &vec![value.bits32(); len]),
-                    Init::F32(values) => write(variable.place, bytemuck::cast_slice(values)),
-                    Init::U32(values) => write(variable.place, values),
-                    random @ (Init::Uniform { .. } | Init::Normal { .. }) => {
-                        let words: Vec<u32> = random.values(len).iter().map(|v| v.bits32()).collect();
-                        write(variable.place, &words);
+        self.gpu
+            .scoped("writing initial values", || {
+                for constant in &self.plan.constants {
+                    write(constant.place, &constant.words);
+                }
+                for variable in &self.plan.variables {
+                    let len = variable.ty.shape.len();
+                    match &variable.init {
+                        Init::Fill(value) if value.bits32() == 0 => {}
+                        Init::Fill(value) => write(variable.place, &vec![value.bits32(); len]),
+                        Init::F32(values) => write(variable.place, bytemuck::cast_slice(values)),
+                        Init::U32(values) => write(variable.place, values),
+                        random @ (Init::Uniform { .. } | Init::Normal { .. }) => {
+                            let words: Vec<u32> = random.values(len).iter().map(|v| v.bits32()).collect();
+                            write(variable.place, &words);
+                        }
                     }
                 }
-            }
-            let index = self.gpu.queue.submit([]);
-            poll(&self.gpu.device, &self.gpu.faults, Some((Some(index), WAIT)));
-        })
-        .await?;
-        self.gpu.faults.check(&name, "writing initial values")
+                let index = self.gpu.queue.submit([]);
+                self.gpu.poll(Some((Some(index), WAIT)));
+            })
+            .await?;
+        self.gpu.faults.check(&self.gpu.info.name, "writing initial values")
     }
 
     /// The async form of [`Session::read`]. On native targets each poll may block for up to a millisecond, because nothing else
@@ -210,16 +222,21 @@ impl GpuSession {
             let count = (len - words.len()).min(chunk);
             let from = (place.offset + words.len()) as u64 * 4;
             let bytes = count as u64 * 4;
-            let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.copy_buffer_to_buffer(&self.buffers[place.buffer.index()], from, staging, 0, bytes);
-            let index = self.gpu.queue.submit([encoder.finish()]);
+            let index = self.gpu.in_turn(|| {
+                let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+                encoder.copy_buffer_to_buffer(&self.buffers[place.buffer.index()], from, staging, 0, bytes);
+                self.gpu.queue.submit([encoder.finish()])
+            });
             self.gpu.check("reading back")?;
             Mapping::new(&self.gpu, staging, bytes, index, slice).await?;
-            let view =
-                staging.get_mapped_range(..bytes).map_err(|e| self.gpu.failure("reading back", e.to_string()))?;
-            words.extend(view.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])));
-            drop(view);
-            staging.unmap();
+            self.gpu.in_turn(|| {
+                let view =
+                    staging.get_mapped_range(..bytes).map_err(|e| self.gpu.failure("reading back", e.to_string()))?;
+                words.extend(view.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+                drop(view);
+                staging.unmap();
+                Ok::<(), BackendError>(())
+            })?;
         }
         Ok(HostVec::from_words(ty.dtype, words.into_iter()))
     }
@@ -227,13 +244,36 @@ impl GpuSession {
     /// Waits for a run, however long it takes, as long as the device is there.
     fn wait(&self, submission: &wgpu::SubmissionIndex) -> Result<(), BackendError> {
         let start = Instant::now();
-        while !poll(&self.gpu.device, &self.gpu.faults, Some((Some(submission.clone()), WAIT))) {
+        while !self.gpu.poll(Some((Some(submission.clone()), WAIT))) {
             self.gpu.faults.check(&self.gpu.info.name, "running")?;
             if start.elapsed() > PATIENCE {
                 return Err(self.gpu.failure("running", format!("no answer for {} s", PATIENCE.as_secs())));
             }
         }
         Ok(())
+    }
+
+    /// Sends the feeds that were put together and all of an entry's work.
+    fn submit(&self, entry: EntryId) -> wgpu::SubmissionIndex {
+        if self.poison {
+            self.poison();
+        }
+        if let Some(feed) = self.plan.entries[entry.index()].feeds.first()
+            && !self.feeds.is_empty()
+        {
+            let buffer = &self.buffers[feed.place.buffer.index()];
+            self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&self.feeds));
+        }
+        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for Step { pipeline, bind_group, grid: [width, height] } in &self.entries[entry.index()] {
+                pass.set_pipeline(pipeline);
+                pass.set_bind_group(0, bind_group, &[]);
+                pass.dispatch_workgroups(*width, *height, 1);
+            }
+        }
+        self.gpu.queue.submit([encoder.finish()])
     }
 
     /// Fills what only a run writes with NaN.
@@ -275,7 +315,9 @@ impl Session for GpuSession {
             HostSlice::U32(values) => bytemuck::cast_slice(values),
         };
         if !bytes.is_empty() {
-            self.gpu.queue.write_buffer(&self.buffers[buffer.index()], offset as u64 * 4, bytes);
+            self.gpu.in_turn(|| {
+                self.gpu.queue.write_buffer(&self.buffers[buffer.index()], offset as u64 * 4, bytes);
+            });
         }
         self.gpu.faults.check(&self.gpu.info.name, "writing a variable")
     }
@@ -287,28 +329,11 @@ impl Session for GpuSession {
             return Err(BackendError::Unknown { what: format!("entry {entry}"), known });
         };
         check_feeds(plan, feeds)?;
-        let feed_buffer = plan.feeds.first().map(|f| f.place.buffer);
+        let dispatches = self.entries[entry.index()].len() as u64;
         self.pack(entry, feeds);
-        if self.poison {
-            self.poison();
-        }
-        if let Some(buffer) = feed_buffer
-            && !self.feeds.is_empty()
-        {
-            self.gpu.queue.write_buffer(&self.buffers[buffer.index()], 0, bytemuck::cast_slice(&self.feeds));
-        }
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let steps = &self.entries[entry.index()];
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for Step { pipeline, bind_group, grid: [width, height] } in steps {
-                pass.set_pipeline(pipeline);
-                pass.set_bind_group(0, bind_group, &[]);
-                pass.dispatch_workgroups(*width, *height, 1);
-            }
-        }
-        self.submissions.push_back(self.gpu.queue.submit([encoder.finish()]));
-        self.counters.dispatches += steps.len() as u64;
+        let submission = self.gpu.in_turn(|| self.submit(entry));
+        self.submissions.push_back(submission);
+        self.counters.dispatches += dispatches;
         self.counters.submissions += 1;
         if self.submissions.len() > RUNS_AHEAD_MAX
             && let Some(oldest) = self.submissions.pop_front()
@@ -355,7 +380,7 @@ async fn buffers(gpu: &Gpu, plan: &Plan, storage_arguments: bool) -> Result<Vec<
             mapped_at_creation: false,
         };
         let during = format!("allocating {} bytes of {label}", buffer.size_bytes());
-        buffers.push(scoped(&gpu.device, &gpu.info.name, &during, || gpu.device.create_buffer(&descriptor)).await?);
+        buffers.push(gpu.scoped(&during, || gpu.device.create_buffer(&descriptor)).await?);
     }
     Ok(buffers)
 }

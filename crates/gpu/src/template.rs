@@ -54,6 +54,9 @@ pub(crate) fn fill(template: &str, fill: &[(&str, &str)]) -> Result<String, Stri
                     return Err(format!("nothing fills the hole '{name}'"));
                 };
                 out.push_str(text);
+                if !text.is_empty() && !text.ends_with('\n') {
+                    out.push('\n');
+                }
                 filled += 1;
             }
         } else if trimmed == "//# end" {

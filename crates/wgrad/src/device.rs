@@ -16,7 +16,7 @@ pub const ADAPTER_VARIABLE: &str = "WGRAD_ADAPTER";
 /// Which kind of device to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BackendChoice {
-    /// A real GPU, else the CPU backend, else a software adapter.
+    /// A real GPU, else the CPU backend, else a software adapter. One that cannot be opened is passed over.
     #[default]
     Auto,
     /// Any adapter that wgpu reaches, real ones first.
@@ -149,19 +149,50 @@ impl DeviceSelector {
     /// # Errors
     /// [`BackendError::NoDevice`], listing all of them.
     pub fn choose(&self, devices: &[DeviceInfo]) -> Result<usize, BackendError> {
+        self.fitting(devices).first().copied().ok_or_else(|| self.nothing_in(devices))
+    }
+
+    /// The positions of the devices that fit, best first.
+    fn fitting(&self, devices: &[DeviceInfo]) -> Vec<usize> {
         let adapter = self.adapter.as_ref().map(|part| part.trim().to_lowercase());
         let fits = |device: &DeviceInfo| adapter.as_ref().is_none_or(|part| device.name.to_lowercase().contains(part));
-        devices
-            .iter()
-            .enumerate()
-            .filter(|(_, device)| fits(device))
-            .filter_map(|(position, device)| Some((self.backend.rank(device)?, position)))
-            .min()
-            .map(|(_, position)| position)
-            .ok_or_else(|| BackendError::NoDevice {
-                wanted: self.to_string(),
-                found: devices.iter().map(ToString::to_string).collect(),
-            })
+        let ranked = devices.iter().enumerate().filter(|(_, device)| fits(device));
+        let mut ranked: Vec<_> =
+            ranked.filter_map(|(position, device)| Some((self.backend.rank(device)?, position))).collect();
+        ranked.sort_unstable();
+        ranked.into_iter().map(|(_, position)| position).collect()
+    }
+
+    fn nothing_in(&self, devices: &[DeviceInfo]) -> BackendError {
+        let found = devices.iter().map(ToString::to_string).collect();
+        BackendError::NoDevice { wanted: self.to_string(), found }
+    }
+
+    /// Opens the best device that fits. One that is listed may still refuse, as with a driver that is broken or of another
+    /// version than its kernel module; with [`BackendChoice::Auto`] the next best is then opened instead, with a warning.
+    fn open_first<T>(
+        &self,
+        devices: &[DeviceInfo],
+        mut open: impl FnMut(&DeviceInfo) -> Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
+        let mut refusal = None;
+        for position in self.fitting(devices) {
+            let device = &devices[position];
+            match open(device) {
+                Ok(opened) => {
+                    if refusal.is_some() {
+                        log::warn!("using {device} instead");
+                    }
+                    return Ok(opened);
+                }
+                Err(error) if self.backend == BackendChoice::Auto => {
+                    log::warn!("{device} is there, but cannot be used: {error}");
+                    refusal.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| self.nothing_in(devices)))
     }
 }
 
@@ -218,7 +249,8 @@ impl Device {
         Self::open(&DeviceSelector::from_env()?)
     }
 
-    /// Opens the best device that fits.
+    /// Opens the best device that fits. With [`BackendChoice::Auto`], one that cannot be opened is left out with a warning to the
+    /// `log`, and the next best is opened; a choice that names an interface is kept to.
     ///
     /// # Errors
     /// If none fits, or it cannot be opened.
@@ -230,13 +262,13 @@ impl Device {
             let [info] = only_cpu;
             return Ok(Self { info, backend: Box::new(cpu) });
         }
-        let devices = devices();
-        let info = devices[selector.choose(&devices)?].clone();
-        let backend: Box<dyn Backend> = match info.kind {
-            DeviceKind::Cpu => Box::new(cpu),
-            DeviceKind::Gpu | DeviceKind::Software => Box::new(GpuBackend::open(&adapter_selector(&info))?),
-        };
-        Ok(Self { info, backend })
+        selector.open_first(&devices(), |info| {
+            let backend: Box<dyn Backend> = match info.kind {
+                DeviceKind::Cpu => Box::new(CpuBackend::new()),
+                DeviceKind::Gpu | DeviceKind::Software => Box::new(GpuBackend::open(&adapter_selector(info))?),
+            };
+            Ok(Self { info: info.clone(), backend })
+        })
     }
 
     /// What it is.
@@ -252,6 +284,8 @@ impl Device {
 
 #[cfg(test)]
 mod tests {
+    use wgrad_core::plan::BackendError;
+
     use super::{BackendChoice, Device, DeviceInfo, DeviceKind, DeviceSelector};
 
     fn device(name: &str, backend: &str, kind: DeviceKind) -> DeviceInfo {
@@ -295,6 +329,39 @@ mod tests {
              adapter), llvmpipe (LLVM 19) (gl, software adapter), CPU (cpu, CPU backend)"
         );
         assert_eq!(choose(BackendChoice::Cpu, None, &[]), "no device matches backend 'cpu'; found: none");
+    }
+
+    /// A device that is listed and refuses to open.
+    #[test]
+    fn auto_goes_on_to_the_next_device_and_a_named_backend_does_not() {
+        let all = [
+            device("Radiant 9", "vulkan", DeviceKind::Gpu),
+            device("CPU", "cpu", DeviceKind::Cpu),
+            device("llvmpipe", "vulkan", DeviceKind::Software),
+        ];
+        let open = |backend, refuses: &[&str]| {
+            let mut tried = vec![];
+            let selector = DeviceSelector { backend, adapter: None };
+            let opened = selector.open_first(&all, |device| {
+                tried.push(device.name.clone());
+                if refuses.contains(&&*device.name) {
+                    let (during, detail) = ("being opened".to_owned(), "no".to_owned());
+                    return Err(BackendError::Device { device: device.name.clone(), during, detail });
+                }
+                Ok(device.name.clone())
+            });
+            (opened.map_err(|error| error.to_string()), tried)
+        };
+        assert_eq!(open(BackendChoice::Auto, &[]).0.as_deref(), Ok("Radiant 9"));
+        let (opened, tried) = open(BackendChoice::Auto, &["Radiant 9"]);
+        assert_eq!(opened.as_deref(), Ok("CPU"));
+        assert_eq!(tried, ["Radiant 9", "CPU"]);
+        let (opened, tried) = open(BackendChoice::Auto, &["Radiant 9", "CPU", "llvmpipe"]);
+        assert!(opened.unwrap_err().contains("Radiant 9"), "the error of the best device counts");
+        assert_eq!(tried.len(), 3);
+        let (opened, tried) = open(BackendChoice::Vulkan, &["Radiant 9"]);
+        assert!(opened.is_err());
+        assert_eq!(tried, ["Radiant 9"]);
     }
 
     #[test]

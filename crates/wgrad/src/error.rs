@@ -3,6 +3,7 @@
 use thiserror::Error;
 use wgrad_core::GraphError;
 use wgrad_core::plan::{BackendError, PlanError};
+use wgrad_cpu_ref::OracleError;
 
 use crate::data::DataError;
 
@@ -18,6 +19,17 @@ pub enum Error {
     /// The device refused or failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// The oracle, which debugging compares with, refuses the program or its data.
+    #[error(transparent)]
+    Oracle(#[from] OracleError),
+    /// Debugging was asked for what the program does not have, or for what says nothing.
+    #[error("{what}: {reason}")]
+    Debug {
+        /// The function.
+        what: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
     /// Data that cannot be read or do not fit together.
     #[error(transparent)]
     Data(#[from] DataError),

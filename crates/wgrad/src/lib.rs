@@ -24,8 +24,12 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! When numbers look wrong, [`debug::compare_step`] tells whether the device computes the model right, and which operation it
+//! gets wrong first; [`debug::gradcheck_step`] tells whether the gradients are those of the loss.
 
 pub mod data;
+pub mod debug;
 mod device;
 mod error;
 mod ids;

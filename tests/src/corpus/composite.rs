@@ -26,6 +26,7 @@ fn activations() -> Vec<Case> {
         let input = |domain| vec![Input::new(shape, domain)];
         cases.extend([
             Case::new("square", by(shape), input(RANGE), |_, x| x[0].square()),
+            Case::new("expm1", by(shape), input(RANGE), |_, x| x[0].expm1()),
             Case::new("gelu", by(shape), input(RANGE), |_, x| x[0].gelu()),
             Case::new("gelu_tanh", by(shape), input(RANGE), |_, x| x[0].gelu_tanh()),
             Case::new("silu", by(shape), input(RANGE), |_, x| x[0].silu()),
@@ -36,7 +37,10 @@ fn activations() -> Vec<Case> {
         ]);
     }
     let wide = || vec![Input::new([129], Domain::Range(-60.0, 60.0))];
+    let narrow = vec![Input::new([129], Domain::Range(-1e-3, 1e-3))];
     cases.extend([
+        Case::new("expm1", "near 0", narrow, |_, x| x[0].expm1()).without_differences(),
+        Case::new("expm1", "wide", wide(), |_, x| x[0].expm1()).without_differences().without_second(),
         Case::new("gelu", "wide", wide(), |_, x| x[0].gelu()).without_differences(),
         Case::new("gelu_tanh", "wide", wide(), |_, x| x[0].gelu_tanh()).without_differences(),
         Case::new("silu", "wide", wide(), |_, x| x[0].silu()).without_differences(),
@@ -88,9 +92,21 @@ fn soft() -> Vec<Case> {
             Case::new("log_softmax", name, input(), move |_, x| x[0].log_softmax(axis)),
         ]);
     }
-    let shifted = || vec![Input::new([6, 9], Domain::Range(990.0, 1010.0))];
-    cases.push(Case::new("softmax", "large logits", shifted(), |_, x| x[0].softmax(1)).without_differences());
-    cases.push(Case::new("log_softmax", "large logits", shifted(), |_, x| x[0].log_softmax(1)).without_differences());
+    let masked = vec![Input::new([6, 9], Domain::Mask), Input::new([6, 9], RANGE)];
+    cases.push(Case::new("softmax", "masked by -1e9", masked, |b, x| x[0].select(x[1], b.scalar(-1e9))?.softmax(1)));
+    let masked = vec![Input::new([6, 9], Domain::Mask), Input::new([6, 9], RANGE)];
+    cases.push(Case::new("softmax", "masked by -infinity", masked, |b, x| {
+        x[0].select(x[1], b.scalar(f64::NEG_INFINITY))?.softmax(1)
+    }));
+    // Of these no exponential is finite, or none is above 0, unless the maximum is subtracted.
+    for (name, low, high) in [("large logits", 990.0, 1010.0), ("large negative logits", -1010.0, -990.0)] {
+        let shifted = || vec![Input::new([6, 9], Domain::Range(low, high))];
+        cases.extend([
+            Case::new("softmax", name, shifted(), |_, x| x[0].softmax(1)).without_differences(),
+            Case::new("log_softmax", name, shifted(), |_, x| x[0].log_softmax(1)).without_differences(),
+            Case::new("logsumexp", name, shifted(), |_, x| x[0].logsumexp(&[1], false)).without_differences(),
+        ]);
+    }
     cases
 }
 
@@ -113,7 +129,7 @@ fn cross_entropy() -> Vec<Case> {
         }
     }
     cases.push(
-        Case::new("cross_entropy", "large logits", inputs(16, 5, Domain::Range(-80.0, 80.0)), |_, x| {
+        Case::new("cross_entropy", "large logits", inputs(16, 5, Domain::Range(-1000.0, 1000.0)), |_, x| {
             loss::cross_entropy(x[0], x[1])
         })
         .without_differences(),
@@ -123,8 +139,8 @@ fn cross_entropy() -> Vec<Case> {
     cases.push(Case::new("cross_entropy", "behind a layer", behind, |_, x| {
         loss::cross_entropy(x[0].matmul(x[2])?, x[1])
     }));
-    cases.push(Case::new("mse", "9x5", vec![Input::new([9, 5], RANGE), Input::new([9, 5], RANGE)], |_, x| {
-        loss::mse(x[0], x[1])
-    }));
+    let pair = || vec![Input::new([9, 5], RANGE), Input::new([9, 5], RANGE)];
+    cases.push(Case::new("mse", "9x5", pair(), |_, x| loss::mse(x[0], x[1])));
+    cases.push(Case::new("mse", "9x5 per row", pair(), |_, x| loss::mse_per_row(x[0], x[1])));
     cases
 }

@@ -36,6 +36,12 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(product(&[2, 3], 7, 9, 5, transpose_a, transpose_b));
         cases.push(product(&[2], 33, 34, 35, transpose_a, transpose_b));
     }
+    for transpose in [false, true] {
+        // Tiles of subgroups, the last of them not full.
+        cases.push(product(&[], 76, 44, 52, transpose, transpose));
+        // So many tiles that hardware takes large ones, the last of them not full.
+        cases.push(product(&[], 450, 10, 449, transpose, transpose).large());
+    }
     cases.push(product(&[0], 3, 4, 5, false, false));
     cases.extend(numpy());
     cases.extend(fused());

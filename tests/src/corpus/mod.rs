@@ -1,7 +1,7 @@
 //! The corpus: named cases that cover every operation, composite and fusion, with shapes chosen to hurt.
 //!
 //! A case is data plus a function that builds a graph on its inputs. The same case is run forward and backward on every
-//! engine ([`crate::parity`]), checked against finite differences (`tests/gradients.rs`), and its kernels are translated for
+//! engine ([`crate::parity`]), checked against finite differences ([`crate::gradients`]), and its kernels are translated for
 //! every shading language ([`crate::shaders`]). [`kind`] names every operation exhaustively, so a new one without a case fails.
 
 mod composite;
@@ -33,6 +33,11 @@ pub struct Case {
     pub differentiable: bool,
     /// Whether finite differences can check its derivative: it is small, and has no kink, tie or overflow near its data.
     pub differences: bool,
+    /// Whether the case is about detached values: then finite differences hold them fixed. Elsewhere they move along, because a
+    /// composite may detach only what its value does not depend on.
+    pub holds_detached: bool,
+    /// Whether its second derivatives are f32 numbers.
+    pub second: bool,
     /// Whether it is too big for running it twice.
     pub large: bool,
     /// Builds its result.
@@ -59,6 +64,8 @@ impl Case {
             inputs,
             differentiable: true,
             differences: true,
+            holds_detached: false,
+            second: true,
             large: false,
             build: Box::new(build),
         }
@@ -74,6 +81,18 @@ impl Case {
     #[must_use]
     pub fn without_differences(self) -> Self {
         Self { differences: false, ..self }
+    }
+
+    /// The same, with second derivatives that overflow.
+    #[must_use]
+    pub fn without_second(self) -> Self {
+        Self { second: false, ..self }
+    }
+
+    /// The same, about detached values.
+    #[must_use]
+    pub fn holding_detached(self) -> Self {
+        Self { holds_detached: true, ..self }
     }
 
     /// The same, marked as large.
@@ -124,7 +143,9 @@ impl Case {
         if self.differentiable {
             let builder = Builder::new();
             let shape = self.on_feeds(&builder, &mut Entry::default())?.shape();
-            data.push(Input::new(shape, Domain::Range(-1.0, 1.0)).draw(&mut random));
+            // Numbers whose sums are exact, where a sum may be so long that the oracle would allow it to lack some terms.
+            let domain = if self.large { Domain::Lattice(0.0) } else { Domain::Range(-1.0, 1.0) };
+            data.push(Input::new(shape, domain).draw(&mut random));
         }
         Ok(data)
     }

@@ -62,7 +62,10 @@ pub(super) fn cases() -> Vec<Case> {
         wide(Unary::Sigmoid, -80.0, 80.0),
         wide(Unary::Erf, -30.0, 30.0),
         wide(Unary::Erf, -1e-3, 1e-3),
-        wide(Unary::Exp, -80.0, 80.0),
+        wide(Unary::Sigmoid, -2000.0, 2000.0),
+        wide(Unary::Exp, -80.0, 80.0).without_second(),
+        // Where it vanishes, and where a power of two made of bits would not.
+        wide(Unary::Exp, -2000.0, 20.0).without_second(),
         wide(Unary::Log, 1e-6, 1e6),
         wide(Unary::Sin, -100.0, 100.0),
         wide(Unary::Cos, -100.0, 100.0),
@@ -136,6 +139,14 @@ fn binary_corners() -> Vec<Case> {
         whole(3.0),
         whole(-1.0),
         whole(-2.0),
+        // 0 among the bases, whose logarithm must not reach the gradient.
+        Case::new(
+            "pow",
+            "of 0",
+            vec![Input::new([60], Domain::Lattice(2.0)), Input::new([60], Domain::Range(1.25, 3.0))],
+            |_, x| x[0].pow(x[1]),
+        )
+        .without_differences(),
         tie(Binary::Min).without_differences(),
         tie(Binary::Max).without_differences(),
     ]

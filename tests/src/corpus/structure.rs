@@ -84,7 +84,7 @@ fn views() -> Vec<Case> {
     }
     cases.push(
         Case::new("detach", "one factor", vec![Input::new([9], RANGE)], |_, x| x[0].mul(x[0].detach()?))
-            .without_differences(),
+            .holding_detached(),
     );
     cases
 }
@@ -220,7 +220,7 @@ fn sources() -> Vec<Case> {
             x[0].mul(b.constant_f64(&[1.0, -2.0, 0.1, 0.0, 3.5, -0.25], [6])?)
         }),
         Case::new("constant", "alone", vec![], |b, _| b.constant_u32(&[7, 0, u32::MAX], [3])).without_derivative(),
-        Case::new("constant", "splat alone", vec![], |b, _| b.splat(Scalar::F32(0.1), [2, 3])).without_derivative(),
+        Case::new("splat", "alone", vec![], |b, _| b.splat(Scalar::F32(0.1), [2, 3])).without_derivative(),
         Case::new("constant", "empty", vec![], |b, _| b.constant_f64(&[], [0, 3])).without_derivative(),
         Case::new("feed", "alone", vec![Input::new([5, 3], RANGE)], |_, x| Ok(x[0])),
         Case::new("feed", "integers alone", vec![Input::new([5], Domain::Bits)], |_, x| Ok(x[0])).without_derivative(),

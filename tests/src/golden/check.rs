@@ -1,13 +1,14 @@
 //! What the tests on reference numbers share: collecting failures, and running entries.
 
 use serde_json::Value;
-use wgrad_core::EntryId;
-use wgrad_core::VarId;
 use wgrad_core::plan::{Session, Source};
+use wgrad_core::{EntryId, Program, VarId};
 use wgrad_cpu_ref::Oracle;
 
-use crate::engine::{Data, widen};
-use crate::golden;
+use super::ops::{self, OpCase};
+use super::{compare, exact_bound};
+use crate::engine::{Data, run_oracle, widen};
+use crate::{golden, unsupported};
 
 /// In f32, relative to 1 or to the element: a step of an optimizer from the oracle's state, and what is finite beside infinities.
 pub const STEP_TOLERANCE: f64 = 1e-5;
@@ -23,6 +24,35 @@ pub fn file(name: &str) -> Option<Value> {
         return None;
     }
     Some(golden::load(name).unwrap_or_else(|message| panic!("{message}")))
+}
+
+/// The supported cases of a file of operations, built.
+///
+/// # Panics
+/// If the file or one of the cases cannot be read.
+pub fn op_cases(name: &str) -> Vec<OpCase> {
+    let Some(json) = file(name) else { return vec![] };
+    let mut failures = Failures::default();
+    let mut cases = Vec::new();
+    for case in ops::cases(&json).unwrap_or_else(|message| panic!("{name}: {message}")) {
+        if unsupported::find(name, case["op"].as_str().unwrap_or(""), case).is_none() {
+            failures.keep(&ops::name(case), ops::case(case), &mut cases);
+        }
+    }
+    failures.check();
+    cases
+}
+
+/// Holds what the oracle makes of a program, the case's own unless a test has changed it, against the numbers of a case.
+///
+/// # Errors
+/// The first result that differs, or what the oracle says.
+pub fn oracle_matches(program: &Program, case: &OpCase) -> Result<(), String> {
+    let got = run_oracle(program, &case.feeds)?;
+    for (i, (got, wanted)) in got.iter().zip(&case.wanted).enumerate() {
+        compare(got, &wanted.data, exact_bound(&wanted.data)).map_err(|m| format!("result {i}: {m}"))?;
+    }
+    Ok(())
 }
 
 /// Collects what goes wrong in many cases.

@@ -11,6 +11,8 @@ use crate::golden::{Reference, list, number, size, sizes, tensor, text};
 /// A reference case as a program with one entry.
 #[derive(Debug)]
 pub struct OpCase {
+    /// The operation, as the file calls it.
+    pub op: String,
     /// Operation and label.
     pub name: String,
     /// What to run.
@@ -90,7 +92,7 @@ pub fn case(case: &Value) -> Result<OpCase, String> {
     }
     let f32_dev = number(&case["f32_dev"]).unwrap_or(0.0);
     let program = Program { graph: builder.into_graph(), entries: vec![entry] };
-    Ok(OpCase { name: name(case), program, feeds, wanted, f32_dev })
+    Ok(OpCase { op: op.to_owned(), name: name(case), program, feeds, wanted, f32_dev })
 }
 
 fn typed(reference: &Reference) -> Result<(TensorType, Data), String> {

@@ -3,16 +3,20 @@
 //! Before each step the oracle takes over the engine's variables, so that the bounds are those of one step and stay tight;
 //! rounding that adds up over a run, which depends on the problem, is looked at in `tests/training.rs`.
 
+use std::collections::BTreeSet;
+use std::time::Instant;
+
 use wgrad::Error;
 use wgrad::loss::cross_entropy;
 use wgrad::nn::{Activation, Mlp, Model, Params};
 use wgrad::optim::{Adam, Momentum, Optimizer, RmsProp, SCALARS_FEED, Sgd, apply};
-use wgrad_core::plan::{Session, Source};
+use wgrad_core::plan::{Plan, Session, Source};
 use wgrad_core::{Builder, Entry, EntryId, Fetch, Init, Program, Role, TensorType, VarId};
 use wgrad_cpu_ref::Oracle;
 
-use super::report::{Outcome, Report};
-use super::{caught, compare};
+use super::cases::{caught, code_forms};
+use super::compare::compare;
+use super::report::{Found, Outcome, Pass, Report, Run as Outcomes};
 use crate::corpus::feed;
 use crate::engine::{self, Data, Engine, widen};
 use crate::sample::{Domain, Input, Random};
@@ -35,22 +39,91 @@ pub(super) fn optimizers() -> Vec<(&'static str, Optimizer)> {
     ]
 }
 
+/// What is done with an optimizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A few steps on gradients that are fed.
+    Fed,
+    /// Ten steps of a small network.
+    Training,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Fed, Self::Training];
+
+    /// The operation that it counts as in tables.
+    fn op(self, optimizer: &Optimizer) -> String {
+        match self {
+            Self::Fed => optimizer.name().to_owned(),
+            Self::Training => format!("train {}", optimizer.name()),
+        }
+    }
+
+    fn run(self, optimizer: &Optimizer) -> Result<Run, String> {
+        match self {
+            Self::Fed => fed_gradients(optimizer),
+            Self::Training => network(optimizer),
+        }
+    }
+
+    const fn steps(self) -> u64 {
+        match self {
+            Self::Fed => 4,
+            Self::Training => 10,
+        }
+    }
+}
+
+/// A run of steps with one optimizer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Job {
+    kind: Kind,
+    name: &'static str,
+    optimizer: Optimizer,
+}
+
+impl Job {
+    /// Its name, for filters and messages.
+    pub(super) fn place(&self) -> String {
+        format!("{}: {}", self.kind.op(&self.optimizer), self.name)
+    }
+
+    /// Does it on engines.
+    pub(super) fn run(&self, engines: &[&Engine]) -> Vec<Found> {
+        let found = |engine: &&Engine| {
+            let begun = Instant::now();
+            let mut forms = BTreeSet::new();
+            let outcomes = caught(|| {
+                let run = self.kind.run(&self.optimizer)?;
+                let plan = engine.plan(&run.program)?;
+                forms = code_forms(engine, &plan)?;
+                walk(engine, &run, plan, self.kind.steps())
+            });
+            Found {
+                group: super::STEPS,
+                op: self.kind.op(&self.optimizer),
+                pass: Pass::Step,
+                engine: engine.name,
+                case: self.place(),
+                forms,
+                run: outcomes.map_or_else(Outcomes::Failed, Outcomes::Done),
+                seconds: begun.elapsed().as_secs_f64(),
+            }
+        };
+        engines.iter().map(found).collect()
+    }
+}
+
+/// Every run of steps.
+pub(super) fn jobs() -> Vec<Job> {
+    let of = |kind| optimizers().into_iter().map(move |(name, optimizer)| Job { kind, name, optimizer });
+    Kind::ALL.into_iter().flat_map(of).collect()
+}
+
 /// Runs the steps on engines.
 pub fn steps(engines: &[Engine]) -> Report {
-    let mut report = Report::new(&[]);
-    for (name, optimizer) in optimizers() {
-        for engine in engines {
-            let outcomes = fed_gradients(&optimizer).and_then(|run| caught(|| walk(engine, &run, 4)));
-            report.add("optimizer", "step", engine.name, name, outcomes);
-        }
-    }
-    for (name, optimizer) in optimizers() {
-        for engine in engines {
-            let outcomes = network(&optimizer).and_then(|run| caught(|| walk(engine, &run, 10)));
-            report.add("training", "step", engine.name, name, outcomes);
-        }
-    }
-    report
+    let engines: Vec<&Engine> = engines.iter().collect();
+    Report::of(jobs().iter().flat_map(|job| job.run(&engines)))
 }
 
 /// The programs of the steps, with a name each.
@@ -58,12 +131,14 @@ pub fn steps(engines: &[Engine]) -> Report {
 /// # Errors
 /// If a graph refuses one.
 pub(super) fn programs() -> Result<Vec<(String, Program)>, String> {
-    let mut programs = Vec::new();
-    for (name, optimizer) in optimizers() {
-        programs.push((format!("optimizer: {name}"), fed_gradients(&optimizer)?.program));
-        programs.push((format!("training: {name}"), network(&optimizer)?.program));
-    }
-    Ok(programs)
+    jobs().iter().map(|job| Ok((job.place(), job.kind.run(&job.optimizer)?.program))).collect()
+}
+
+/// Steps of the small network with an optimizer: the program, and the data of each step.
+pub(super) fn training(optimizer: &Optimizer, steps: u64) -> Result<(Program, Vec<Vec<Data>>), String> {
+    let run = network(optimizer)?;
+    let feeds = (1..=steps).map(|step| run.feeds(step)).collect();
+    Ok((run.program, feeds))
 }
 
 /// A program whose entry 0 is a training step.
@@ -72,6 +147,16 @@ struct Run {
     optimizer: Optimizer,
     /// Feeds after the optimizer's scalars.
     inputs: Vec<Input>,
+}
+
+impl Run {
+    /// The data of a step, counted from 1.
+    fn feeds(&self, step: u64) -> Vec<Data> {
+        let mut random = Random::of("steps", step);
+        let mut feeds = vec![Data::Float(self.optimizer.scalars(step))];
+        feeds.extend(self.inputs.iter().map(|input| input.draw(&mut random)));
+        feeds
+    }
 }
 
 /// Parameters of awkward shapes, one of them empty, with fed gradients.
@@ -122,11 +207,11 @@ fn network(optimizer: &Optimizer) -> Result<Run, String> {
     Ok(Run { program, optimizer: *optimizer, inputs })
 }
 
-fn walk(engine: &Engine, run: &Run, steps: u64) -> Result<Vec<Outcome>, String> {
+fn walk(engine: &Engine, run: &Run, plan: Plan, steps: u64) -> Result<Vec<Outcome>, String> {
     let entry = EntryId::from_index(0);
     let mut oracle = Oracle::new(&run.program).map_err(|e| e.to_string())?;
     oracle.track_bounds(true);
-    let mut session = engine.prepare(&run.program)?;
+    let mut session = engine.prepare_plan(plan)?;
     let variables: Vec<VarId> = (0..run.program.graph.variables().len()).map(VarId::from_index).collect();
     let mut outcomes = Vec::new();
     for step in 1..=steps {
@@ -142,9 +227,7 @@ fn walk(engine: &Engine, run: &Run, steps: u64) -> Result<Vec<Outcome>, String> 
             }
             oracle.write(variable, &present).map_err(|e| e.to_string())?;
         }
-        let mut random = Random::of("steps", step);
-        let mut feeds = vec![Data::Float(run.optimizer.scalars(step))];
-        feeds.extend(run.inputs.iter().map(|input| input.draw(&mut random)));
+        let feeds = run.feeds(step);
         oracle.run(entry, &feeds.iter().map(Data::oracle).collect::<Vec<_>>()).map_err(|e| e.to_string())?;
         let got = engine::run_session(session.as_mut(), entry, &feeds)?;
         for (i, got) in got.iter().enumerate() {

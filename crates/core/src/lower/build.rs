@@ -143,6 +143,10 @@ impl Draft {
         let (m, n) = (shape[shape.rank() - 2], shape[shape.rank() - 1]);
         let shape_a = &context.graph.ty(a).shape;
         let k = shape_a[shape_a.rank() - if transposes[0] { 2 } else { 1 }];
+        if k == 0 {
+            // Sums of nothing; the operands, which are empty, may have no place that can be read.
+            return self.nothing(context, id, 0f32.to_bits(), home);
+        }
         let a = matrix(context, a, transposes[0])?;
         let b = matrix(context, b, transposes[1])?;
         let k_chunk = if k > context.loop_iterations_max { K_CHUNK } else { k.max(1) };
@@ -253,7 +257,7 @@ impl Body<'_> {
             kind,
             operands: self.operands,
             body: self.body,
-            stores: vec![Store { value, place: Place { buffer: home, offset: 0 } }],
+            stores: vec![Store { value, place: Place { buffer: home, offset: 0 }, node }],
         }
     }
 }

@@ -91,7 +91,7 @@ fn detach_store(kernel: &mut Kernel, position: usize, virtuals: &mut Vec<Virtual
         kind: Kind::Map,
         operands: vec![],
         body: vec![Inst::Load(0)],
-        stores: vec![Store { value: ValueId::from_index(0), place: store.place }],
+        stores: vec![Store { value: ValueId::from_index(0), ..store }],
     };
     let index = own_point(&copy, true);
     copy.operands.push(Operand { buffer: temp, dtype: variable.dtype, index, guards: vec![], row: None });

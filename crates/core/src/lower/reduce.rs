@@ -69,7 +69,13 @@ impl Draft {
     }
 
     /// A reduction of nothing: what a reduction starts from, everywhere. No kernel ever walks a row without elements.
-    fn nothing<'a>(&mut self, context: &'a Context<'a>, id: NodeId, bits: u32, home: BufferId) -> Result<(), Missing> {
+    pub(super) fn nothing<'a>(
+        &mut self,
+        context: &'a Context<'a>,
+        id: NodeId,
+        bits: u32,
+        home: BufferId,
+    ) -> Result<(), Missing> {
         let kernel = map_of(context, id, home, |body| Ok(body.push(Inst::Const(DType::F32, bits))))?;
         self.kernels.push(kernel);
         Ok(())

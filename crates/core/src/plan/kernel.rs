@@ -213,6 +213,9 @@ pub struct Store {
     pub value: ValueId,
     /// Where the first point's value goes.
     pub place: Place,
+    /// The graph node whose value this is; of partial sums, which are longer than it, the node that they belong to; of a pass
+    /// over several variables, the new value of the first.
+    pub node: NodeId,
 }
 
 /// Whether a value of a `Rows` kernel belongs to each element or to the row as a whole, and when it is known.

@@ -29,6 +29,8 @@ pub fn unary_error(op: Unary, x: f64, y: f64) -> f64 {
     let ulp = ULP * y.abs();
     match op {
         Unary::Neg | Unary::Abs | Unary::Sign | Unary::Relu | Unary::Floor => 0.0,
+        // Of -∞, where the units are infinite, 0 is exact.
+        Unary::Exp | Unary::Sigmoid if y == 0.0 => 0.0,
         Unary::Exp => exp_ulps(x) * ulp,
         Unary::Log => log_error(y),
         // `sqrt` may be computed as 1/inverseSqrt: 2 and 2.5 units.

@@ -6,14 +6,16 @@
 //! mask's interval is [0, 1], and a select takes in both branches.
 //!
 //! Not tracked is how errors of different nodes hang together, except in the cases that autodiff produces all the time: `x·x` is
-//! not negative, and an element that is alone at the top equals the maximum of its row.
+//! not negative, and an element that is alone at the top equals the maximum of its row. Sums are tracked through several nodes,
+//! because compilers add in any order (see [`sums`](super::sums)).
 
-use wgrad_core::{Compare, DType, Graph, NodeId, Op, Reduce};
+use wgrad_core::{Binary, Compare, DType, Graph, NodeId, Op, Reduce, Unary};
 
-use super::accuracy::{UNIT, rounding_growth};
+use super::accuracy::rounding_growth;
 use super::error::OracleError;
 use super::eval::{Product, live_nodes, node_value, present};
 use super::interval::{self, Enclosure, lowest_bit};
+use super::sums::{Sum, add, adds_exactly, flushed, sums};
 use super::value::{Environment, Value, check_type};
 use super::walk::{moved, moving_operands, reduced_positions, scatter_positions, sources};
 
@@ -24,6 +26,8 @@ pub struct Bounded {
     pub value: Value,
     low: Vec<f64>,
     high: Vec<f64>,
+    /// What the elements are the sums of, unless each is a term by itself.
+    sums: Option<Vec<Sum>>,
 }
 
 impl Bounded {
@@ -41,12 +45,23 @@ impl Bounded {
     /// A tensor that every backend has exactly.
     pub fn exact(value: Value) -> Self {
         let ends = value.to_f64();
-        Self { value, low: ends.clone(), high: ends }
+        Self { value, low: ends.clone(), high: ends, sums: None }
     }
 
     fn new(value: Value, elements: Vec<Enclosure>) -> Self {
         let (low, high) = elements.into_iter().map(|x| (x.low, x.high)).unzip();
-        Self { value, low, high }
+        Self { value, low, high, sums: None }
+    }
+
+    /// The same, as memory holds it between runs: every element is a term by itself.
+    pub(super) fn stored(self) -> Self {
+        Self { sums: None, ..self }
+    }
+
+    /// One element with what it is the sum of.
+    fn term(&self, position: usize) -> (Enclosure, Sum) {
+        let element = self.at(position);
+        (element, self.sums.as_ref().map_or_else(|| Sum::of(element), |sums| sums[position]))
     }
 
     /// Number of elements.
@@ -132,6 +147,18 @@ fn enclose(graph: &Graph, node: NodeId, value: Value, bounded: &[Option<Bounded>
                 .map(|i| if known { Enclosure::point(value.at(i)) } else { any_word(value.at(i)) })
                 .collect()
         }
+        Op::Unary(Unary::Neg, x) => {
+            let x = of(*x);
+            let elements = x.iter().enumerate().map(|(i, x)| interval::unary(Unary::Neg, x, value.at(i))).collect();
+            let sums = x.sums.as_ref().map(|sums| sums.iter().map(|sum| sum.negated()).collect());
+            return Ok(Bounded { sums, ..Bounded::new(value, elements) });
+        }
+        Op::Binary(op @ (Binary::Add | Binary::Sub), a, b) if value.dtype() == DType::F32 => {
+            let (x, y) = (of(*a), of(*b));
+            let both = |i| add(*op, x.term(i), y.term(i), value.at(i), a == b);
+            let (elements, sums) = (0..value.len()).map(both).unzip();
+            return Ok(Bounded { sums: Some(sums), ..Bounded::new(value, elements) });
+        }
         Op::Unary(op, x) => of(*x).iter().enumerate().map(|(i, x)| interval::unary(*op, x, value.at(i))).collect(),
         Op::Binary(op, a, b) => pairs(of(*a), of(*b), |i, x, y| match value.dtype() {
             DType::F32 => interval::binary(*op, x, y, value.at(i), a == b),
@@ -158,7 +185,11 @@ fn enclose(graph: &Graph, node: NodeId, value: Value, bounded: &[Option<Bounded>
         Op::Reduce { op, x, axes } => {
             let at = reduced_positions(shape(*x), axes);
             match op {
-                Reduce::Sum => sums(&value, of(*x), &at),
+                // Its last additions may be mixed with those that follow.
+                Reduce::Sum => {
+                    let (elements, sums) = sums(&value, of(*x), &at);
+                    return Ok(Bounded { sums: Some(sums), ..Bounded::new(value, elements) });
+                }
                 Reduce::Max | Reduce::Min => extremes(*op, &value, of(*x), &at),
             }
         }
@@ -166,7 +197,7 @@ fn enclose(graph: &Graph, node: NodeId, value: Value, bounded: &[Option<Bounded>
             let rows_of = of(*index);
             if rows_of.is_exact() {
                 let at = scatter_positions(graph, node, *index, *rows, rows_of.value.integers())?;
-                sums(&value, of(*updates), &at)
+                sums(&value, of(*updates), &at).0
             } else {
                 (0..value.len()).map(|i| Enclosure::anything(value.at(i))).collect()
             }
@@ -203,7 +234,13 @@ fn moves(graph: &Graph, node: NodeId, value: Value, bounded: &[Option<Bounded>])
     let operands: Vec<&Bounded> = moving_operands(op).into_iter().map(of).collect();
     let low = moved(&sources, &operands.iter().map(|x| &*x.low).collect::<Vec<_>>(), 0.0);
     let high = moved(&sources, &operands.iter().map(|x| &*x.high).collect::<Vec<_>>(), 0.0);
-    let mut result = Bounded { value, low, high };
+    let mut result = Bounded { value, low, high, sums: None };
+    if operands.iter().any(|x| x.sums.is_some()) {
+        let terms = |x: &&Bounded| (0..x.len()).map(|i| x.term(i).1).collect::<Vec<_>>();
+        let terms: Vec<Vec<Sum>> = operands.iter().map(terms).collect();
+        let nothing = Sum::of(Enclosure::point(0.0));
+        result.sums = Some(moved(&sources, &terms.iter().map(|x| &**x).collect::<Vec<_>>(), nothing));
+    }
     if let Op::Gather { table: _, index } = op {
         let rows = of(*index);
         let row_len = result.len() / rows.len().max(1);
@@ -214,84 +251,6 @@ fn moves(graph: &Graph, node: NodeId, value: Value, bounded: &[Option<Bounded>])
         }
     }
     Ok(result)
-}
-
-/// What can be said about the elements that are folded into one.
-#[derive(Debug, Clone, Copy)]
-struct Terms {
-    low: f64,
-    high: f64,
-    magnitude: f64,
-    lowest_bit: f64,
-    count: usize,
-    all_exact: bool,
-    any_nan: bool,
-    any_unknown: bool,
-    none_negative: bool,
-}
-
-/// Sums in any order: `x[i]` is a term of result `at[i]`. Every term is in at most `count - 1` additions, whatever the order,
-/// and each rounds a partial sum that the sum of magnitudes bounds.
-fn sums(value: &Value, x: &Bounded, at: &[usize]) -> Vec<Enclosure> {
-    let none = Terms {
-        low: 0.0,
-        high: 0.0,
-        magnitude: 0.0,
-        lowest_bit: f64::INFINITY,
-        count: 0,
-        all_exact: true,
-        any_nan: false,
-        any_unknown: false,
-        none_negative: true,
-    };
-    let mut totals = vec![none; value.len()];
-    for (x, &at) in x.iter().zip(at) {
-        let terms = &mut totals[at];
-        terms.low += x.low;
-        terms.high += x.high;
-        terms.magnitude += x.magnitude();
-        terms.lowest_bit = terms.lowest_bit.min(lowest_bit(x.value));
-        terms.count += 1;
-        terms.all_exact &= x.is_point();
-        terms.any_nan |= x.is_nan();
-        terms.any_unknown |= x.is_anything();
-        terms.none_negative &= x.low >= 0.0;
-    }
-    totals.iter().enumerate().map(|(i, terms)| sum(value.at(i), terms)).collect()
-}
-
-fn sum(value: f64, terms: &Terms) -> Enclosure {
-    if !value.is_finite() && (terms.all_exact || (value.is_nan() && terms.any_nan)) {
-        return Enclosure::point(value);
-    }
-    if terms.any_unknown || terms.any_nan {
-        return Enclosure::anything(value);
-    }
-    if terms.all_exact && adds_exactly(terms.magnitude, terms.lowest_bit) {
-        return Enclosure::point(value);
-    }
-    // One more than the additions, as slack for the rounding of this analysis itself. A single term is not rounded at all.
-    let growth = if terms.count <= 1 { 0.0 } else { rounding_growth(terms.count) };
-    let rounding = growth * terms.magnitude + flushed(terms.count, terms.magnitude);
-    let mut low = terms.low - rounding;
-    if terms.none_negative {
-        low = low.max(0.0);
-    }
-    Enclosure::settled(value, low, terms.high + rounding)
-}
-
-/// Whether exact terms of this total magnitude, multiples of `bit` all, have only partial sums that f32 holds, in any order.
-/// So it is for moderate whole numbers, with which tests can compare long sums to the last bit.
-fn adds_exactly(magnitude: f64, bit: f64) -> bool {
-    magnitude == 0.0
-        || (bit >= f64::from(f32::MIN_POSITIVE) && magnitude <= bit / UNIT && magnitude < f64::from(f32::MAX))
-}
-
-/// What flushing subnormal intermediate results can cost: their size, at most once for every operation.
-fn flushed(operations: usize, magnitude: f64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "no tensor has 2^52 elements")]
-    let most = operations as f64 * f64::from(f32::MIN_POSITIVE);
-    if operations <= 1 { 0.0 } else { most.min(magnitude) }
 }
 
 /// Maxima or minima: `x[i]` belongs to result `at[i]`.

@@ -128,7 +128,7 @@ impl Oracle {
         if let Some(tracked) = &mut self.tracked {
             tracked.fetched[entry.index()] = decl.fetches.iter().map(|f| present(&nodes, f.node).clone()).collect();
             for &(variable, node) in &updates {
-                tracked.variables.insert(variable, present(&nodes, node).clone());
+                tracked.variables.insert(variable, present(&nodes, node).clone().stored());
             }
             tracked.nodes = if self.keep_values { nodes } else { vec![] };
         }

@@ -18,6 +18,7 @@ mod eval;
 mod interval;
 mod machine;
 mod scalar;
+mod sums;
 mod value;
 mod walk;
 

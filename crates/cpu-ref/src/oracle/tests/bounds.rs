@@ -1,6 +1,6 @@
 //! The bounds of whole graphs hold for f32 evaluations, and are not so wide that they say nothing.
 
-use wgrad_core::{Builder, Compare, DType, FeedId, Graph, Init, NodeId, Op, Reduce, Role, TensorType};
+use wgrad_core::{Binary, Builder, Compare, DType, FeedId, Graph, Init, NodeId, Op, Reduce, Role, TensorType, Unary};
 
 use super::{floats, integers};
 use crate::oracle::eval::{node_value, present};
@@ -58,6 +58,45 @@ fn matmul_in_any_order() {
         }
         assert!(element.error() < 1e-3, "element {i}: {element:?}");
     }
+}
+
+/// Terms that are added one by one, in either order, with and without one that cancels another.
+#[test]
+#[expect(clippy::cast_possible_truncation, reason = "the terms are exact in f32")]
+fn written_sums_in_any_order() {
+    for terms in [[0.1, 0.2, 0.3], [1000.3, 0.007, -1000.2], [0.088_132, 0.088_132, 3.172_75], [4.25, -1.5, 0.125]] {
+        let terms = terms.map(|x| f64::from(x as f32));
+        let mut g = Graph::new();
+        let [a, b, c] = terms.map(|x| floats(&mut g, &[x], [1]));
+        let pair = g.push(Op::Binary(Binary::Add, a, b)).unwrap();
+        // A minus and a change of shape on the way make no difference.
+        let pair = g.push(Op::Unary(Unary::Neg, pair)).unwrap();
+        let pair = g.push(Op::Reshape { x: pair, shape: [1, 1].into() }).unwrap();
+        let third = g.push(Op::Reshape { x: c, shape: [1, 1].into() }).unwrap();
+        let sum = bound_of(&mut g, Op::Binary(Binary::Sub, third, pair)).at(0);
+        let [a, b, c] = terms.map(|x| x as f32);
+        for actual in [(a + b) + c, a + (b + c), (a + c) + b] {
+            assert!(sum.allows(f64::from(actual)), "{terms:?}: {actual} is not in {sum:?}");
+        }
+        let size: f64 = terms.iter().map(|x| x.abs()).sum();
+        assert!(sum.error() <= 7.0 * size * 2.0_f64.powi(-24), "{terms:?}: {sum:?}");
+        assert_eq!(sum.is_point(), terms[0] == 4.25, "quarters and eighths are exact in every order: {sum:?}");
+    }
+}
+
+/// What is found out about the roots of sums of squares must not be lost: no order makes them negative.
+#[test]
+fn written_sums_without_negative_terms_are_not_negative() {
+    let mut g = Graph::new();
+    let squares = [1e-3, 0.0, 0.1].map(|x| {
+        let x = floats(&mut g, &[x], [1]);
+        g.push(Op::Binary(Binary::Mul, x, x)).unwrap()
+    });
+    let pair = g.push(Op::Binary(Binary::Add, squares[0], squares[1])).unwrap();
+    let sum = g.push(Op::Binary(Binary::Add, pair, pair)).unwrap();
+    let sum = g.push(Op::Binary(Binary::Add, sum, squares[2])).unwrap();
+    let root = bound_of(&mut g, Op::Unary(Unary::Sqrt, sum)).at(0);
+    assert!(root.error() < 1e-6 * root.value, "{root:?}");
 }
 
 /// Whole numbers and halves of moderate size add up without rounding, so nothing may differ.

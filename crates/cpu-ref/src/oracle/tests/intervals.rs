@@ -187,6 +187,9 @@ fn subnormal_and_huge_results() {
 fn infinities_and_nan() {
     let inf = Enclosure::point(INF);
     assert_eq!(unary_of(Unary::Exp, inf), inf);
+    for op in [Unary::Exp, Unary::Sigmoid] {
+        assert_eq!(unary_of(op, Enclosure::point(-INF)), Enclosure::point(0.0), "{op}");
+    }
     assert!(binary_of(Binary::Sub, inf, inf).is_nan(), "from exact operands NaN is certain");
     let nan = Enclosure::point(NAN);
     assert!(nan.allows(NAN) && !nan.allows(1.0));

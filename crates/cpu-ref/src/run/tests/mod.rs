@@ -14,7 +14,7 @@ use wgrad_core::plan::{
     Backend, Buffer, BufferClass, BufferId, Dispatch, EntryPlan, Guard, Index, Inst, Kernel, Kind, Operand, Place,
     Plan, PrepareOptions, Source, Store, Term, ValueId, VariablePlan,
 };
-use wgrad_core::{DType, EntryId, HostVec, Init, TensorType, VarId, philox4x32};
+use wgrad_core::{DType, EntryId, HostVec, Init, NodeId, TensorType, VarId, philox4x32};
 
 use super::CpuBackend;
 
@@ -112,7 +112,8 @@ fn guarded(buffer: usize, index: Index, guards: Vec<Guard>) -> Operand {
 }
 
 fn store(v: usize, buffer: usize, offset: usize) -> Store {
-    Store { value: value(v), place: Place { buffer: BufferId::from_index(buffer), offset } }
+    let place = Place { buffer: BufferId::from_index(buffer), offset };
+    Store { value: value(v), place, node: NodeId::from_index(0) }
 }
 
 fn kernel(
