@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_file_has_one_report_or_a_list() {
         let report = serde_json::json!({ "passed": true });
-        assert_eq!(reports_of(&report), [report.clone()]);
+        assert_eq!(reports_of(&report), std::slice::from_ref(&report));
         assert_eq!(reports_of(&serde_json::json!([report, report])).len(), 2);
     }
 }
