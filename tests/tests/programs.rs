@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use wgrad_core::plan::{Backend, BackendError, Inst, Plan, PrepareOptions, Session, Target};
-use wgrad_core::{Binary, Compare, Op, Reduce, Unary};
+use wgrad_core::{Binary, Compare, Op, Unary};
 use wgrad_cpu_ref::CpuBackend;
 use wgrad_tests::corpus::{KINDS, kind};
 use wgrad_tests::engine::{Engine, Gpu};
-use wgrad_tests::programs::recipe::{Composite, Leaf, Make, Move, Part, Recipe, Rule, Step};
-use wgrad_tests::programs::{Options, Recipes, Share, Tally, build, run, shares, shrink, verdict};
+use wgrad_tests::programs::recipe::{Composite, Make, Part, Rule};
+use wgrad_tests::programs::{Options, Recipes, Share, Tally, build, run, shares, shrink};
 
 /// Programs of a run of the tests; `WGRAD_PROGRAMS` and `WGRAD_PROGRAMS_SEED` change number and seed.
 const COUNT: u64 = 2000;

@@ -38,7 +38,6 @@ impl<'g> Garden<'_, 'g> {
     }
 
     /// What a step computes.
-    #[expect(clippy::too_many_lines, reason = "one row per kind of step")]
     pub(super) fn grow(&self, pool: &mut Pool<'g>, make: &Make) -> Made<Value<'g>> {
         Ok(match make {
             Make::Unary(op, x) => unary(*op, pool.float(*x)?)?,

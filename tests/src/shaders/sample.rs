@@ -8,9 +8,8 @@ use super::collect::Shader;
 /// is taken, so the choice is the same in every run.
 pub fn sample(shaders: &[Shader]) -> Vec<bool> {
     let mut seen = HashSet::new();
-    let mut adds =
-        |shader: &Shader| shader.wgsl.lines().map(shape).filter(|line| seen.insert(line.clone())).count() > 0;
-    shaders.iter().map(|shader| adds(shader)).collect()
+    let adds = |shader: &Shader| shader.wgsl.lines().map(shape).filter(|line| seen.insert(line.clone())).count() > 0;
+    shaders.iter().map(adds).collect()
 }
 
 /// A line without indentation, with 0 for every number.
