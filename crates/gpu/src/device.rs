@@ -312,7 +312,15 @@ impl GpuBackend {
             uniform_bytes_max: bytes(limits.max_uniform_buffer_binding_size),
         };
         let faults = Faults::watch(&device);
-        let gpu = Gpu { device, queue, info, faults, capabilities, checked: options.checked || options.rewrite.is_some(), rewrite: options.rewrite };
+        let gpu = Gpu {
+            device,
+            queue,
+            info,
+            faults,
+            capabilities,
+            checked: options.checked || options.rewrite.is_some(),
+            rewrite: options.rewrite,
+        };
         Ok(Self { gpu: Arc::new(gpu), target })
     }
 

@@ -44,12 +44,7 @@ struct Walker<'k, 'a> {
 }
 
 /// The code of a kernel.
-pub(crate) fn part(
-    kernel: &Kernel,
-    words: &mut Words,
-    shared: &mut Shared,
-    machine: &Machine,
-) -> Result<Part, String> {
+pub(crate) fn part(kernel: &Kernel, words: &mut Words, shared: &mut Shared, machine: &Machine) -> Result<Part, String> {
     let kernel = collapse(kernel, 1);
     let Some((&length, outer)) = kernel.space.split_last() else {
         return Err("a rows kernel without an axis".to_owned());

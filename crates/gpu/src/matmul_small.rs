@@ -155,7 +155,11 @@ pub(crate) fn part(
     product.epilogue(&tile, &grid, &|r, v| format!("acc{r}_{v}"), &mut epilogue, shared)?;
     let names = format!("{}let count = {count};\nlet size = {}u;\n", words.names(), machine.size);
     let holes = [("names", &*names), ("start", &start), ("four", &four), ("one", &one), ("epilogue", &epilogue)];
-    Ok(Part { text: fill(MATMUL_SMALL, &holes)?, groups: product.count.div_ceil(machine.size), form: if shape.wide { Form::MatMulSmallFour } else { Form::MatMulSmall } })
+    Ok(Part {
+        text: fill(MATMUL_SMALL, &holes)?,
+        groups: product.count.div_ceil(machine.size),
+        form: if shape.wide { Form::MatMulSmallFour } else { Form::MatMulSmall },
+    })
 }
 
 /// Four terms of the right operand for a column, or for four.

@@ -118,7 +118,11 @@ pub(crate) fn part(
         ("multiply", &multiply),
         ("epilogue", &epilogue),
     ];
-    Ok(Part { text: fill(MATMUL_TILE, &holes)?, groups: product.count, form: if per == 8 { Form::MatMulTile64 } else { Form::MatMulTile32 } })
+    Ok(Part {
+        text: fill(MATMUL_TILE, &holes)?,
+        groups: product.count,
+        form: if per == 8 { Form::MatMulTile64 } else { Form::MatMulTile32 },
+    })
 }
 
 /// One block of four terms by four rows or columns, stored along k first: `scratch[base + k * quads + across]`. Addresses are

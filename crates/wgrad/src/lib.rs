@@ -32,6 +32,7 @@ mod ids;
 pub mod loss;
 pub mod nn;
 pub mod optim;
+pub mod schedule;
 pub mod train;
 
 pub use device::{

@@ -6,7 +6,7 @@
 use wgrad::Error;
 use wgrad::loss::cross_entropy;
 use wgrad::nn::{Activation, Mlp, Model, Params};
-use wgrad::optim::{Adam, Momentum, Optimizer, RmsProp, SCALARS_FEED, Sgd, apply};
+use wgrad::optim::{Adam, Momentum, Optimization, Optimizer, RmsProp, SCALARS_FEED, Sgd, apply};
 use wgrad_core::plan::{Session, Source};
 use wgrad_core::{Builder, Entry, EntryId, Fetch, Init, Program, Role, TensorType, VarId};
 use wgrad_cpu_ref::Oracle;
@@ -40,13 +40,13 @@ pub fn steps(engines: &[Engine]) -> Report {
     let mut report = Report::new(&[]);
     for (name, optimizer) in optimizers() {
         for engine in engines {
-            let outcomes = fed_gradients(&optimizer).and_then(|run| caught(|| walk(engine, &run, 4)));
+            let outcomes = fed_gradients(&optimizer.into()).and_then(|run| caught(|| walk(engine, &run, 4)));
             report.add("optimizer", "step", engine.name, name, outcomes);
         }
     }
     for (name, optimizer) in optimizers() {
         for engine in engines {
-            let outcomes = network(&optimizer).and_then(|run| caught(|| walk(engine, &run, 10)));
+            let outcomes = network(&optimizer.into()).and_then(|run| caught(|| walk(engine, &run, 10)));
             report.add("training", "step", engine.name, name, outcomes);
         }
     }
@@ -60,8 +60,8 @@ pub fn steps(engines: &[Engine]) -> Report {
 pub(super) fn programs() -> Result<Vec<(String, Program)>, String> {
     let mut programs = Vec::new();
     for (name, optimizer) in optimizers() {
-        programs.push((format!("optimizer: {name}"), fed_gradients(&optimizer)?.program));
-        programs.push((format!("training: {name}"), network(&optimizer)?.program));
+        programs.push((format!("optimizer: {name}"), fed_gradients(&optimizer.into())?.program));
+        programs.push((format!("training: {name}"), network(&optimizer.into())?.program));
     }
     Ok(programs)
 }
@@ -69,13 +69,13 @@ pub(super) fn programs() -> Result<Vec<(String, Program)>, String> {
 /// A program whose entry 0 is a training step.
 struct Run {
     program: Program,
-    optimizer: Optimizer,
+    optimizer: Optimization,
     /// Feeds after the optimizer's scalars.
     inputs: Vec<Input>,
 }
 
 /// Parameters of awkward shapes, one of them empty, with fed gradients.
-fn fed_gradients(optimizer: &Optimizer) -> Result<Run, String> {
+fn fed_gradients(optimizer: &Optimization) -> Result<Run, String> {
     let builder = Builder::new();
     let mut entry = Entry { name: "step".to_owned(), ..Entry::default() };
     let mut inputs = Vec::new();
@@ -95,11 +95,11 @@ fn fed_gradients(optimizer: &Optimizer) -> Result<Run, String> {
     let mut entry = build().map_err(|e| e.to_string())?;
     entry.feeds.splice(0..0, builder.with(|g| g.find_feed(SCALARS_FEED)));
     let program = Program { graph: builder.into_graph(), entries: vec![entry] };
-    Ok(Run { program, optimizer: *optimizer, inputs })
+    Ok(Run { program, optimizer: optimizer.clone(), inputs })
 }
 
 /// A small network under cross-entropy.
-fn network(optimizer: &Optimizer) -> Result<Run, String> {
+fn network(optimizer: &Optimization) -> Result<Run, String> {
     let builder = Builder::new();
     let build = || -> Result<Entry, Error> {
         let mut entry = Entry { name: "train".to_owned(), ..Entry::default() };
@@ -119,7 +119,7 @@ fn network(optimizer: &Optimizer) -> Result<Run, String> {
     entry.feeds.splice(0..0, builder.with(|g| g.find_feed(SCALARS_FEED)));
     let program = Program { graph: builder.into_graph(), entries: vec![entry] };
     let inputs = vec![Input::new([9, 5], Domain::Range(-1.0, 1.0)), Input::new([9], Domain::Index(3))];
-    Ok(Run { program, optimizer: *optimizer, inputs })
+    Ok(Run { program, optimizer: optimizer.clone(), inputs })
 }
 
 fn walk(engine: &Engine, run: &Run, steps: u64) -> Result<Vec<Outcome>, String> {
@@ -143,7 +143,7 @@ fn walk(engine: &Engine, run: &Run, steps: u64) -> Result<Vec<Outcome>, String> 
             oracle.write(variable, &present).map_err(|e| e.to_string())?;
         }
         let mut random = Random::of("steps", step);
-        let mut feeds = vec![Data::Float(run.optimizer.scalars(step))];
+        let mut feeds = vec![Data::Float(run.optimizer.scalars(step, 1.0))];
         feeds.extend(run.inputs.iter().map(|input| input.draw(&mut random)));
         oracle.run(entry, &feeds.iter().map(Data::oracle).collect::<Vec<_>>()).map_err(|e| e.to_string())?;
         let got = engine::run_session(session.as_mut(), entry, &feeds)?;

@@ -2,7 +2,9 @@
 
 use wgrad_core::GraphError;
 
-use crate::optim::{Hyperparameter, NewValues, Operands, Range, Slot, UpdateRule};
+use crate::optim::{
+    Base, Group, GroupValues, HostNumber, Hyperparameter, NewValues, Now, Range, Slot, UpdateRule, Varies, running,
+};
 
 /// ```text
 /// g <- g + weight_decay·p
@@ -38,31 +40,50 @@ impl UpdateRule for Adam {
     fn hyperparameters(&self) -> Vec<Hyperparameter> {
         let Self { learning_rate, beta1, beta2, eps, weight_decay } = *self;
         vec![
-            Hyperparameter { field: "learning_rate", value: learning_rate, range: Range::NonNegative },
-            Hyperparameter { field: "beta1", value: beta1, range: Range::BelowOne },
-            Hyperparameter { field: "beta2", value: beta2, range: Range::BelowOne },
-            Hyperparameter { field: "eps", value: eps, range: Range::NonNegative },
-            Hyperparameter { field: "weight_decay", value: weight_decay, range: Range::NonNegative },
+            Hyperparameter::new("learning_rate", learning_rate, Range::NonNegative),
+            Hyperparameter::new("beta1", beta1, Range::BelowOne),
+            Hyperparameter::new("beta2", beta2, Range::BelowOne),
+            Hyperparameter::new("eps", eps, Range::NonNegative),
+            Hyperparameter::new("weight_decay", weight_decay, Range::NonNegative),
         ]
+    }
+
+    fn base(&self) -> Base {
+        Base { learning_rate: self.learning_rate, momentum: Some(self.beta1), weight_decay: Some(self.weight_decay) }
     }
 
     fn slots(&self) -> Vec<Slot> {
         vec![Slot::zero("m"), Slot::zero("v")]
     }
 
-    /// `learning_rate/(1 - beta1^t)` and `1/√(1 - beta2^t)`.
-    fn scalars(&self, step: u64) -> Vec<f64> {
-        let step = step.max(1) as f64;
-        vec![self.learning_rate / (1.0 - self.beta1.powf(step)), 1.0 / (1.0 - self.beta2.powf(step)).sqrt()]
+    fn numbers(&self, now: Now) -> Vec<HostNumber> {
+        let beta1 = now.momentum;
+        vec![
+            HostNumber::new("weight_decay", now.weight_decay, Varies::DECAY),
+            HostNumber::new("beta1", beta1, Varies::MOMENTUM),
+            HostNumber::new("1 - beta1", 1.0 - beta1, Varies::MOMENTUM),
+            HostNumber::fixed("beta2", self.beta2),
+            HostNumber::fixed("1 - beta2", 1.0 - self.beta2),
+            HostNumber::fixed("eps", self.eps),
+            HostNumber::new(
+                "learning_rate/(1 - beta1^t)",
+                now.learning_rate / now.correction(beta1),
+                Varies::STEP | Varies::RATE | Varies::MOMENTUM,
+            ),
+            HostNumber::new("1/√(1 - beta2^t)", 1.0 / now.correction(self.beta2).sqrt(), Varies::STEP),
+        ]
     }
 
-    fn update<'g>(&self, operands: Operands<'_, 'g>) -> Result<NewValues<'g>, GraphError> {
-        let (step_size, root_correction) = (operands.scalars[0], operands.scalars[1]);
-        let g = operands.gradient_with_l2(self.weight_decay)?;
-        let m = operands.state[0].mul(self.beta1)?.add(g.mul(1.0 - self.beta1)?)?;
-        let v = operands.state[1].mul(self.beta2)?.add(g.square()?.mul(1.0 - self.beta2)?)?;
-        let divisor = v.sqrt()?.mul(root_correction)?.add(self.eps)?;
-        let step = m.mul(step_size)?.div(divisor)?;
-        Ok(NewValues { parameter: operands.parameter.sub(step)?, state: vec![m, v] })
+    fn update<'g>(&self, group: &Group<'g>) -> Result<GroupValues<'g>, GraphError> {
+        let [weight_decay, beta1, take1, beta2, take2, eps, step_size, root_correction] =
+            [0, 1, 2, 3, 4, 5, 6, 7].map(|i| group.numbers[i]);
+        group.each(|operands| {
+            let g = operands.gradient_with_l2(weight_decay)?;
+            let m = running(operands.state[0], beta1, g, take1)?;
+            let v = running(operands.state[1], beta2, g.square()?, take2)?;
+            let divisor = root_correction.times(v.sqrt()?)?.add(eps)?;
+            let step = step_size.times(m)?.div(divisor)?;
+            Ok(NewValues { parameter: operands.parameter.sub(step)?, state: vec![m, v] })
+        })
     }
 }

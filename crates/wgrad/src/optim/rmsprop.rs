@@ -2,7 +2,9 @@
 
 use wgrad_core::GraphError;
 
-use crate::optim::{Hyperparameter, NewValues, Operands, Range, Slot, UpdateRule};
+use crate::optim::{
+    Base, Group, GroupValues, HostNumber, Hyperparameter, NewValues, Now, Range, Slot, UpdateRule, Varies, running,
+};
 
 /// ```text
 /// g <- g + weight_decay·p
@@ -44,12 +46,16 @@ impl UpdateRule for RmsProp {
     fn hyperparameters(&self) -> Vec<Hyperparameter> {
         let Self { learning_rate, alpha, eps, momentum, centered: _, weight_decay } = *self;
         vec![
-            Hyperparameter { field: "learning_rate", value: learning_rate, range: Range::NonNegative },
-            Hyperparameter { field: "alpha", value: alpha, range: Range::UpToOne },
-            Hyperparameter { field: "eps", value: eps, range: Range::NonNegative },
-            Hyperparameter { field: "momentum", value: momentum, range: Range::NonNegative },
-            Hyperparameter { field: "weight_decay", value: weight_decay, range: Range::NonNegative },
+            Hyperparameter::new("learning_rate", learning_rate, Range::NonNegative),
+            Hyperparameter::new("alpha", alpha, Range::UpToOne),
+            Hyperparameter::new("eps", eps, Range::NonNegative),
+            Hyperparameter::new("momentum", momentum, Range::NonNegative),
+            Hyperparameter::new("weight_decay", weight_decay, Range::NonNegative),
         ]
+    }
+
+    fn base(&self) -> Base {
+        Base { learning_rate: self.learning_rate, momentum: Some(self.momentum), weight_decay: Some(self.weight_decay) }
     }
 
     fn slots(&self) -> Vec<Slot> {
@@ -63,25 +69,34 @@ impl UpdateRule for RmsProp {
         slots
     }
 
-    fn scalars(&self, _step: u64) -> Vec<f64> {
-        vec![self.learning_rate]
+    fn numbers(&self, now: Now) -> Vec<HostNumber> {
+        vec![
+            HostNumber::rate(now),
+            HostNumber::new("weight_decay", now.weight_decay, Varies::DECAY),
+            HostNumber::new("momentum", now.momentum, Varies::MOMENTUM),
+            HostNumber::fixed("alpha", self.alpha),
+            HostNumber::fixed("1 - alpha", 1.0 - self.alpha),
+            HostNumber::fixed("eps", self.eps),
+        ]
     }
 
-    fn update<'g>(&self, operands: Operands<'_, 'g>) -> Result<NewValues<'g>, GraphError> {
-        let learning_rate = operands.scalars[0];
-        let g = operands.gradient_with_l2(self.weight_decay)?;
-        let v = operands.state[0].mul(self.alpha)?.add(g.square()?.mul(1.0 - self.alpha)?)?;
-        let (mut state, mut w) = (vec![v], v);
-        if self.centered {
-            let a = operands.state[state.len()].mul(self.alpha)?.add(g.mul(1.0 - self.alpha)?)?;
-            state.push(a);
-            w = v.sub(a.square()?)?.maximum(0.0)?;
-        }
-        let mut d = g.div(w.sqrt()?.add(self.eps)?)?;
-        if self.momentum > 0.0 {
-            d = operands.state[state.len()].mul(self.momentum)?.add(d)?;
-            state.push(d);
-        }
-        Ok(NewValues { parameter: operands.parameter.sub(d.mul(learning_rate)?)?, state })
+    fn update<'g>(&self, group: &Group<'g>) -> Result<GroupValues<'g>, GraphError> {
+        let [learning_rate, weight_decay, momentum, keep, take, eps] = [0, 1, 2, 3, 4, 5].map(|i| group.numbers[i]);
+        group.each(|operands| {
+            let g = operands.gradient_with_l2(weight_decay)?;
+            let v = running(operands.state[0], keep, g.square()?, take)?;
+            let (mut state, mut w) = (vec![v], v);
+            if self.centered {
+                let a = running(operands.state[state.len()], keep, g, take)?;
+                state.push(a);
+                w = v.sub(a.square()?)?.maximum(0.0)?;
+            }
+            let mut d = g.div(w.sqrt()?.add(eps)?)?;
+            if self.momentum > 0.0 {
+                d = momentum.times(operands.state[state.len()])?.add(d)?;
+                state.push(d);
+            }
+            Ok(NewValues { parameter: operands.parameter.sub(learning_rate.times(d)?)?, state })
+        })
     }
 }

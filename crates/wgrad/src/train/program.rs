@@ -14,7 +14,7 @@ use crate::data::{Dataset, Targets};
 use crate::ids::{feed_id, variable_id};
 use crate::loss::{Loss, cross_entropy, cross_entropy_per_row, mse, mse_per_row};
 use crate::nn::{Model, Params};
-use crate::optim::{Optimizer, State};
+use crate::optim::{Optimization, State};
 
 /// How to train.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +22,7 @@ pub struct TrainOptions {
     /// What is minimised.
     pub loss: Loss,
     /// How parameters are improved.
-    pub optimizer: Optimizer,
+    pub optimizer: Optimization,
     /// Rows of a training batch; the last batch of an epoch may have fewer.
     pub batch_rows: usize,
     /// Rows of an evaluation or prediction batch.
@@ -35,7 +35,7 @@ pub struct TrainOptions {
 
 impl TrainOptions {
     /// Batches of 64 rows in random order, evaluation in batches of 256, seed 0.
-    pub fn new(loss: Loss, optimizer: impl Into<Optimizer>) -> Self {
+    pub fn new(loss: Loss, optimizer: impl Into<Optimization>) -> Self {
         Self { loss, optimizer: optimizer.into(), batch_rows: 64, eval_rows: 256, seed: 0, shuffle: true }
     }
 }
@@ -177,8 +177,7 @@ impl<'g> Make<'_, 'g> {
             Loss::Mse => mse(output, y)?,
         }
         .named(&format!("{name}.loss"));
-        let parameters: Vec<_> = self.params.all().into_iter().map(|(_, tensor)| tensor).collect();
-        let gradients = self.builder.grad(loss, &parameters)?;
+        let gradients = self.builder.grad(loss, &optimizer.trained())?;
         let mut updates = optimizer.updates(&gradients)?;
         updates.push(Update { variable: sum.0, node: sum.1.add(loss.mul(rows as f64)?)?.id() });
         self.entry(name, &[optimizer.scalars_feed(), x, y], &[("loss", loss)], updates)

@@ -9,7 +9,7 @@ use crate::Error;
 use crate::data::{Batch, Batches, DataError, Dataset, Order};
 use crate::device::Device;
 use crate::nn::Model;
-use crate::optim::Optimizer;
+use crate::optim::Optimization;
 use crate::train::{EpochReport, Evaluation, TrainOptions, TrainProgram};
 
 /// A model in training on a device. Parameters, optimizer state and running metrics stay there; nothing is read back unless
@@ -116,7 +116,7 @@ impl Trainer {
     /// If there is no entry for the number of rows, the data do not fit, or the device fails.
     pub fn step(&mut self, batch: &Batch) -> Result<(), Error> {
         let entry = self.entry(batch.rows)?;
-        let scalars = self.options.optimizer.scalars_f32(self.step + 1);
+        let scalars = self.options.optimizer.scalars_f32(self.step + 1, 1.0);
         let feeds = [HostSlice::F32(&scalars), HostSlice::F32(&batch.features), batch.targets.as_slice()];
         self.session.run(entry, &feeds)?;
         self.step += 1;
@@ -220,7 +220,7 @@ impl Trainer {
     }
 
     /// The optimizer in use.
-    pub fn optimizer(&self) -> &Optimizer {
+    pub fn optimizer(&self) -> &Optimization {
         &self.options.optimizer
     }
 

@@ -1,0 +1,304 @@
+//! What is done with gradients: an optimizer, what drives its hyperparameters, which parameters are treated otherwise, and what
+//! happens around it.
+
+use crate::Error;
+use crate::optim::{Hyperparameter, Now, Optimizer, Range, Varies};
+use crate::schedule::Schedule;
+
+/// An optimizer with everything around it. An optimizer alone turns into one by `.into()`.
+///
+/// Order of a step: gradients of micro-batches add up ([`Optimization::accumulate`]), noise is added ([`GradientNoise`]), they are
+/// clipped ([`Clip`]), the optimizers of the groups improve their parameters, then [`Lookahead`] and [`Average`] follow them. A step
+/// on gradients that are not finite changes nothing where [`Optimization::skip_non_finite`] is set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Optimization {
+    /// What improves the parameters that no group names.
+    pub optimizer: Optimizer,
+    /// What drives its hyperparameters.
+    pub schedules: Schedules,
+    /// Parameters that are treated otherwise; of several that match a parameter the first counts.
+    pub groups: Vec<ParameterGroup>,
+    /// Bound on the gradients; none.
+    pub clip: Option<Clip>,
+    /// Batches of which the gradients make one step; 1.
+    pub accumulate: usize,
+    /// Noise on the gradients; none.
+    pub noise: Option<GradientNoise>,
+    /// Slow weights that follow the optimizer's; none.
+    pub lookahead: Option<Lookahead>,
+    /// A running mean of the parameters beside them; none.
+    pub average: Option<Average>,
+    /// Whether a step on gradients that are not finite changes nothing and is counted; false.
+    pub skip_non_finite: bool,
+}
+
+/// What drives the hyperparameters over the steps; where there is no schedule they stay as the optimizer has them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Schedules {
+    /// Of the learning rate.
+    pub learning_rate: Option<Schedule>,
+    /// Of the momentum, or `beta1`.
+    pub momentum: Option<Schedule>,
+    /// Of the weight decay.
+    pub weight_decay: Option<Schedule>,
+}
+
+/// Parameters that are treated otherwise than the rest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParameterGroup {
+    /// Names of the parameters: see [`matches_pattern`].
+    pub pattern: String,
+    /// What is done with them.
+    pub treatment: Treatment,
+}
+
+/// What is done with the parameters of a group.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Treatment {
+    /// They stay as they are, and no gradient is computed for them.
+    Frozen,
+    /// They have an optimizer and schedules of their own.
+    Optimize(Optimizer, Schedules),
+}
+
+/// A bound on the gradients.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Clip {
+    /// Every element is brought into `[-max, max]`, as torch's `clip_grad_value_` does.
+    Value {
+        /// Largest absolute value.
+        max: f64,
+    },
+    /// All gradients are multiplied by `min(1, max/(norm + eps))`, with the 2-norm of all of them together. torch's
+    /// `clip_grad_norm_` has `eps` 1e-6, optax 0.
+    GlobalNorm {
+        /// Largest norm.
+        max: f64,
+        /// Added to the norm.
+        eps: f64,
+    },
+}
+
+/// Normal noise of variance `eta/(1 + t)^gamma` on every gradient, `t` counted from 0 (Neelakantan et al. 2015).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GradientNoise {
+    /// Variance at the first step; the paper takes 0.01, 0.3 or 1.
+    pub eta: f64,
+    /// How fast it falls; 0.55.
+    pub gamma: f64,
+    /// Seed of the noise.
+    pub seed: u64,
+}
+
+/// Slow weights: after every `k`-th step `slow <- slow + alpha·(fast - slow)`, `fast <- slow`; the optimizer's state is kept (Zhang et
+/// al. 2019). They start at the parameters' initial values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lookahead {
+    /// Steps between two meetings; 5.
+    pub k: u64,
+    /// How far the slow weights go; 0.5.
+    pub alpha: f64,
+}
+
+/// A running mean of the parameters, `mean <- decay·mean + (1 - decay)·p` after every step, which starts at their initial values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Average {
+    /// How much of the mean stays; 0.999.
+    pub decay: f64,
+}
+
+impl<R: Into<Optimizer>> From<R> for Optimization {
+    fn from(rule: R) -> Self {
+        Self::new(rule)
+    }
+}
+
+impl Optimization {
+    /// The optimizer alone.
+    pub fn new(optimizer: impl Into<Optimizer>) -> Self {
+        Self {
+            optimizer: optimizer.into(),
+            schedules: Schedules::default(),
+            groups: vec![],
+            clip: None,
+            accumulate: 1,
+            noise: None,
+            lookahead: None,
+            average: None,
+            skip_non_finite: false,
+        }
+    }
+
+    /// Checks that every hyperparameter is in its range and every schedule has something to drive.
+    ///
+    /// # Errors
+    /// [`Error::Hyperparameter`] with the first field that is not.
+    pub fn validate(&self) -> Result<(), Error> {
+        for (optimizer, schedules) in self.classes() {
+            optimizer.validate()?;
+            let base = optimizer.rule().base();
+            let drivable = |value: Option<f64>| value.is_some_and(|v| v > 0.0);
+            for (field, driven, can) in [
+                ("schedules.momentum", &schedules.momentum, drivable(base.momentum)),
+                ("schedules.weight_decay", &schedules.weight_decay, drivable(base.weight_decay)),
+            ] {
+                if driven.is_some() && !can {
+                    let allowed = "absent, because the optimizer has no such hyperparameter above 0";
+                    return Err(Error::Hyperparameter { optimizer: optimizer.name(), field, value: f64::NAN, allowed });
+                }
+            }
+        }
+        self.validate_around()
+    }
+
+    fn validate_around(&self) -> Result<(), Error> {
+        const POSITIVE: Range = Range::Positive("above 0 and finite");
+        let mut numbers = vec![Hyperparameter::new("accumulate", self.accumulate as f64, POSITIVE)];
+        match self.clip {
+            Some(Clip::Value { max }) => numbers.push(Hyperparameter::new("clip.max", max, POSITIVE)),
+            Some(Clip::GlobalNorm { max, eps }) => {
+                numbers.push(Hyperparameter::new("clip.max", max, POSITIVE));
+                numbers.push(Hyperparameter::new("clip.eps", eps, Range::NonNegative));
+            }
+            None => {}
+        }
+        if let Some(GradientNoise { eta, gamma, seed: _ }) = self.noise {
+            numbers.push(Hyperparameter::new("noise.eta", eta, Range::NonNegative));
+            numbers.push(Hyperparameter::new("noise.gamma", gamma, Range::NonNegative));
+        }
+        if let Some(Lookahead { k, alpha }) = self.lookahead {
+            numbers.push(Hyperparameter::new("lookahead.k", k as f64, POSITIVE));
+            numbers.push(Hyperparameter::new("lookahead.alpha", alpha, Range::UpToOne));
+        }
+        if let Some(Average { decay }) = self.average {
+            numbers.push(Hyperparameter::new("average.decay", decay, Range::UpToOne));
+        }
+        match numbers.into_iter().find(|n| !n.range.contains(n.value)) {
+            None => Ok(()),
+            Some(Hyperparameter { field, value, range }) => {
+                Err(Error::Hyperparameter { optimizer: "optimization", field, value, allowed: range.describe() })
+            }
+        }
+    }
+
+    /// The optimizers with their schedules: that of the rest, then those of the groups.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = (&Optimizer, &Schedules)> {
+        let groups = self.groups.iter().filter_map(|group| match &group.treatment {
+            Treatment::Frozen => None,
+            Treatment::Optimize(optimizer, schedules) => Some((optimizer, schedules)),
+        });
+        std::iter::once((&self.optimizer, &self.schedules)).chain(groups)
+    }
+
+    /// Which of the classes a parameter belongs to; none if it is frozen.
+    pub fn class_of(&self, parameter: &str) -> Option<usize> {
+        let mut class = 0;
+        for group in &self.groups {
+            let optimized = matches!(group.treatment, Treatment::Optimize(..));
+            class += usize::from(optimized);
+            if matches_pattern(&group.pattern, parameter) {
+                return optimized.then_some(class);
+            }
+        }
+        Some(0)
+    }
+
+    /// The numbers to feed for a step, counted from 1, in the order of [`SCALARS_FEED`](crate::optim::SCALARS_FEED). Learning rates
+    /// are multiplied by `rate_factor`, which is 1 unless something like
+    /// [`Plateau`](crate::schedule::Plateau) lowers them.
+    pub fn scalars(&self, step: u64, rate_factor: f64) -> Vec<f64> {
+        let classes = self.classes().flat_map(|(optimizer, schedules)| {
+            let fed = schedules.fed();
+            let numbers = optimizer.rule().numbers(schedules.now(optimizer, step, rate_factor));
+            numbers.into_iter().filter(move |n| n.varies.meets(fed)).map(|n| n.value)
+        });
+        classes.collect()
+    }
+
+    /// [`Optimization::scalars`], rounded for the feed of an f32 backend.
+    #[expect(clippy::cast_possible_truncation, reason = "the finished numbers are rounded once, here")]
+    pub fn scalars_f32(&self, step: u64, rate_factor: f64) -> Vec<f32> {
+        self.scalars(step, rate_factor).into_iter().map(|v| v as f32).collect()
+    }
+}
+
+impl Schedules {
+    /// A schedule of the learning rate alone.
+    pub fn learning_rate(schedule: impl Into<Schedule>) -> Self {
+        Self { learning_rate: Some(schedule.into()), ..Self::default() }
+    }
+
+    /// What makes a number one that has to be fed at every step. The learning rate always does.
+    pub(crate) fn fed(&self) -> Varies {
+        let mut fed = Varies::STEP | Varies::RATE;
+        if self.momentum.is_some() {
+            fed = fed | Varies::MOMENTUM;
+        }
+        if self.weight_decay.is_some() {
+            fed = fed | Varies::DECAY;
+        }
+        fed
+    }
+
+    /// The hyperparameters of an optimizer at a step, counted from 1; the first is update 0 of the schedules.
+    pub(crate) fn now(&self, optimizer: &Optimizer, step: u64, rate_factor: f64) -> Now {
+        let base = optimizer.rule().base();
+        let at = |schedule: &Option<Schedule>, base: f64| match schedule {
+            Some(schedule) => schedule.value(step.saturating_sub(1)),
+            None => base,
+        };
+        Now {
+            step,
+            learning_rate: at(&self.learning_rate, base.learning_rate) * rate_factor,
+            momentum: at(&self.momentum, base.momentum.unwrap_or(0.0)),
+            weight_decay: at(&self.weight_decay, base.weight_decay.unwrap_or(0.0)),
+        }
+    }
+}
+
+impl ParameterGroup {
+    /// Parameters that stay as they are.
+    pub fn frozen(pattern: impl Into<String>) -> Self {
+        Self { pattern: pattern.into(), treatment: Treatment::Frozen }
+    }
+
+    /// Parameters with an optimizer of their own.
+    pub fn with(pattern: impl Into<String>, optimizer: impl Into<Optimizer>, schedules: Schedules) -> Self {
+        Self { pattern: pattern.into(), treatment: Treatment::Optimize(optimizer.into(), schedules) }
+    }
+}
+
+/// Whether a name matches a pattern, in which `*` stands for any characters, none included: `layers.0.*`, `*.bias`.
+pub fn matches_pattern(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches_pattern;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name) in
+            [("*", "a.b"), ("a.b", "a.b"), ("a.*", "a.b"), ("*.b", "a.b"), ("a*b*c", "aXbbXc"), ("*a*", "a"), ("", "")]
+        {
+            assert!(matches_pattern(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in
+            [("a", "ab"), ("a.*", "b.a."), ("*.b", "a.bc"), ("a*a", "a"), ("", "a"), ("a*b*c", "acb")]
+        {
+            assert!(!matches_pattern(pattern, name), "{pattern} {name}");
+        }
+    }
+}
