@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::build::Draft;
+use super::build::{Draft, is_contiguous, reshaped};
 use crate::graph::{Graph, NodeId};
 use crate::op::{Binary, Op, Unary};
 use crate::plan::Kernel;
@@ -27,6 +27,10 @@ pub(super) fn select(graph: &Graph, entry: &Entry, live: &[bool], forced: &[bool
             Op::Reduce { .. } | Op::MatMul { .. } | Op::ScatterAdd { .. } => located[id.index()] = true,
             // Guarded reads of the operand are simple; guarded evaluation of an expression is not.
             Op::Pad { x, pads: _ } => located[x.index()] = true,
+            // Where all operands are computed, each can be stored where it belongs.
+            Op::Concat { xs, axis } if is_contiguous(&graph.ty(id).shape, *axis) && all_computed(graph, xs) => {
+                located[id.index()] = true;
+            }
             Op::Concat { xs, axis: _ } => xs.iter().for_each(|x| located[x.index()] = true),
             Op::Gather { table, index: _ } => located[table.index()] = true,
             Op::Splat { .. }
@@ -175,6 +179,11 @@ fn expensive(op: &Op) -> bool {
         Op::Binary(binary, ..) => *binary == Binary::Pow,
         _ => false,
     }
+}
+
+/// Whether none of the nodes is in memory before the run.
+fn all_computed(graph: &Graph, nodes: &[NodeId]) -> bool {
+    nodes.iter().all(|&x| !matches!(graph[reshaped(graph, x)].op, Op::Feed(_) | Op::Variable(_) | Op::Constant { .. }))
 }
 
 /// Whether the operation only moves elements, one operand's, so that reading through it is a change of index.

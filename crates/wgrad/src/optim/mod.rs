@@ -8,11 +8,18 @@
 //! To add an optimizer: write its page with an [`UpdateRule`], add a line to the list below, and follow the compiler.
 
 mod apply;
+mod decay;
+mod moments;
 mod number;
 mod options;
 mod rule;
 
 pub use apply::{Applied, SCALARS_FEED, State, apply};
+pub use adamax::AdamaxEps;
+pub use amsgrad::AmsGradMaximum;
+pub use decay::DecayScale;
+pub use moments::EpsPlacement;
+pub use nesterov::NesterovVelocity;
 pub use number::{HostNumber, Now, Number, Varies};
 pub use options::{
     Average, Clip, GradientNoise, Lookahead, Optimization, ParameterGroup, Schedules, Treatment, matches_pattern,
@@ -68,8 +75,19 @@ macro_rules! optimizers {
 optimizers! {
     sgd::Sgd,
     momentum::Momentum,
+    momentum_ema::MomentumEma,
+    nesterov::Nesterov,
+    sgdw::SgdW,
+    adagrad::Adagrad,
+    adadelta::Adadelta,
     rmsprop::RmsProp,
     adam::Adam,
+    adamw::AdamW,
+    adamax::Adamax,
+    amsgrad::AmsGrad,
+    nadam::NAdam,
+    radam::RAdam,
+    adabound::AdaBound,
 }
 
 impl Optimizer {

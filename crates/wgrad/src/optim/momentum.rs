@@ -1,4 +1,4 @@
-//! Gradient descent with momentum: the heavy ball, and Nesterov's form of it, as in torch.
+//! Gradient descent with momentum.
 
 use wgrad_core::GraphError;
 
@@ -6,12 +6,22 @@ use crate::optim::{
     Base, Group, GroupValues, HostNumber, Hyperparameter, NewValues, Now, Range, Slot, UpdateRule, Varies, running,
 };
 
+/// Gradient descent with momentum: the heavy ball (Polyak 1964, "Some methods of speeding up the convergence of iteration methods"), or
+/// Nesterov's momentum as libraries have it (Sutskever et al. 2013, "On the importance of initialization and momentum in deep
+/// learning").
+///
 /// ```text
 /// g <- g + weight_decay·p
 /// b <- g at the first step, momentum·b + (1 - dampening)·g later
 /// d  = g + momentum·b if nesterov, else b
 /// p <- p - learning_rate·d
 /// ```
+///
+/// State: `b`, the velocity, in units of the gradient
+///
+/// Differs: torch agrees, with momentum 0 unless set; optax agrees without dampening, which its `trace` does not have; keras has the
+/// learning rate in its velocity, `b <- momentum·b - learning_rate·g`, so that a change of the learning rate acts on later gradients
+/// only, and its decay is decoupled. Nesterov's method itself, with the gradient at the point looked ahead to, is `Nesterov`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Momentum {
     /// Step size; 0.001.
@@ -20,7 +30,7 @@ pub struct Momentum {
     pub momentum: f64,
     /// How much of a gradient is kept out of the velocity, the first one excepted; 0.
     pub dampening: f64,
-    /// Whether to look ahead; needs momentum and no dampening; false.
+    /// Whether to take the next step's share of the velocity along; needs momentum and no dampening; false.
     pub nesterov: bool,
     /// L2 penalty, coupled: it enters the gradient; 0.
     pub weight_decay: f64,

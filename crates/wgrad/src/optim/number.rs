@@ -112,6 +112,17 @@ impl<'g> Number<'g> {
     pub fn times(self, x: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
         if self.is(1.0) { Ok(x) } else { x.mul(self) }
     }
+
+    /// The quotient by a tensor, of the tensor's shape.
+    ///
+    /// # Errors
+    /// If the tensor holds no floats.
+    pub fn over(self, x: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
+        match self {
+            Self::Fixed(v) => x.builder().scalar(v).div(x),
+            Self::Fed(number) => number.div(x),
+        }
+    }
 }
 
 impl<'g> From<Number<'g>> for Arg<'g> {

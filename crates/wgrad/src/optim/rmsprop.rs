@@ -1,4 +1,4 @@
-//! RMSprop (Tieleman & Hinton 2012), plain and centered, with optional momentum, as in torch.
+//! RMSprop, plain and centered, with optional momentum.
 
 use wgrad_core::GraphError;
 
@@ -6,24 +6,34 @@ use crate::optim::{
     Base, Group, GroupValues, HostNumber, Hyperparameter, NewValues, Now, Range, Slot, UpdateRule, Varies, running,
 };
 
+/// RMSprop (Tieleman & Hinton 2012, lecture 6.5 of "Neural networks for machine learning"), centered as Graves 2013 has it in
+/// "Generating sequences with recurrent neural networks".
+///
 /// ```text
 /// g <- g + weight_decay·p
 /// v <- alpha·v + (1 - alpha)·g²
-/// a <- alpha·a + (1 - alpha)·g        if centered
+/// a <- alpha·a + (1 - alpha)·g            if centered
 /// w  = max(v - a², 0) if centered, else v
-/// d  = g/(√w + eps)
-/// b <- momentum·b + d, then d = b     if momentum > 0
+/// d  = g/√(w + eps) if eps_in_root, else g/(√w + eps)
+/// b <- momentum·b + d, then d = b         if momentum > 0
 /// p <- p - learning_rate·d
 /// ```
-/// `v - a²` is a variance; the maximum only mends what rounding makes negative.
+///
+/// State: `v`, the running mean of squares; `a`, that of the gradients, if centered; `b`, the velocity, if there is momentum
+///
+/// Differs: torch takes no maximum, which only mends what rounding makes negative, and agrees in the rest; optax and keras have
+/// `alpha` 0.9, `eps` inside the root and the learning rate inside the velocity, so that a change of it acts on later gradients only;
+/// keras has a learning rate of 0.001 and `eps` 1e-7, and its decay is decoupled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RmsProp {
     /// Step size; 0.01.
     pub learning_rate: f64,
     /// How much of the running means stays; 0.99.
     pub alpha: f64,
-    /// Added to the root; 1e-8.
+    /// Added to the root, or to what is under it; 1e-8.
     pub eps: f64,
+    /// Whether `eps` is added under the root; false.
+    pub eps_in_root: bool,
     /// How much of the velocity stays; 0, which keeps none.
     pub momentum: f64,
     /// Whether to divide by the deviation from the mean gradient; false.
@@ -34,7 +44,15 @@ pub struct RmsProp {
 
 impl Default for RmsProp {
     fn default() -> Self {
-        Self { learning_rate: 1e-2, alpha: 0.99, eps: 1e-8, momentum: 0.0, centered: false, weight_decay: 0.0 }
+        Self {
+            learning_rate: 1e-2,
+            alpha: 0.99,
+            eps: 1e-8,
+            eps_in_root: false,
+            momentum: 0.0,
+            centered: false,
+            weight_decay: 0.0,
+        }
     }
 }
 
@@ -44,7 +62,7 @@ impl UpdateRule for RmsProp {
     }
 
     fn hyperparameters(&self) -> Vec<Hyperparameter> {
-        let Self { learning_rate, alpha, eps, momentum, centered: _, weight_decay } = *self;
+        let Self { learning_rate, alpha, eps, eps_in_root: _, momentum, centered: _, weight_decay } = *self;
         vec![
             Hyperparameter::new("learning_rate", learning_rate, Range::NonNegative),
             Hyperparameter::new("alpha", alpha, Range::UpToOne),
@@ -91,7 +109,8 @@ impl UpdateRule for RmsProp {
                 state.push(a);
                 w = v.sub(a.square()?)?.maximum(0.0)?;
             }
-            let mut d = g.div(w.sqrt()?.add(eps)?)?;
+            let divisor = if self.eps_in_root { w.add(eps)?.sqrt()? } else { w.sqrt()?.add(eps)? };
+            let mut d = g.div(divisor)?;
             if self.momentum > 0.0 {
                 d = momentum.times(operands.state[state.len()])?.add(d)?;
                 state.push(d);

@@ -81,12 +81,14 @@ impl Hyperparameter {
 }
 
 /// A range of hyperparameters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Range {
     /// `[0, ∞)`
     NonNegative,
     /// `(0, ∞)`, with why.
     Positive(&'static str),
+    /// `[least, ∞)`, in words.
+    AtLeast(f64, &'static str),
     /// `[0, 1)`
     BelowOne,
     /// `[0, 1]`
@@ -101,6 +103,7 @@ impl Range {
         match self {
             Self::NonNegative => v >= 0.0 && v.is_finite(),
             Self::Positive(_) => v > 0.0 && v.is_finite(),
+            Self::AtLeast(least, _) => v >= least && v.is_finite(),
             Self::BelowOne => (0.0..1.0).contains(&v),
             Self::UpToOne => (0.0..=1.0).contains(&v),
             Self::Zero(_) => v == 0.0,
@@ -113,7 +116,7 @@ impl Range {
             Self::NonNegative => "at least 0 and finite",
             Self::BelowOne => "at least 0 and below 1",
             Self::UpToOne => "at least 0 and at most 1",
-            Self::Positive(words) | Self::Zero(words) => words,
+            Self::Positive(words) | Self::AtLeast(_, words) | Self::Zero(words) => words,
         }
     }
 }

@@ -6,10 +6,17 @@ use crate::optim::{
     Base, Group, GroupValues, HostNumber, Hyperparameter, NewValues, Now, Range, Slot, UpdateRule, Varies,
 };
 
+/// Stochastic gradient descent (Robbins & Monro 1951, "A stochastic approximation method").
+///
 /// ```text
 /// g <- g + weight_decay·p
 /// p <- p - learning_rate·g
 /// ```
+///
+/// State: none
+///
+/// Differs: torch agrees; optax has no decay of its own, a chain with `add_decayed_weights` in front agrees; keras has a learning rate
+/// of 0.01, and its decay is decoupled, which is the same for this formula.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sgd {
     /// Step size; 0.001.
