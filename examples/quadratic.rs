@@ -36,7 +36,7 @@ fn descend(device: &Device) -> Result<Vec<[f32; 3]>> {
         if iterate[2] < LIMIT || iterate[2].is_nan() {
             return Ok(iterates);
         }
-        session.run(step, &[HostSlice::F32(&optimizer.scalars_f32(iterates.len() as u64, 1.0))])?;
+        session.run(step, &[HostSlice::F32(&optimizer.scalars_f32((iterates.len() as u64).into()))])?;
     }
 }
 
@@ -54,7 +54,7 @@ fn program(optimizer: &Optimization) -> Result<Program> {
         .to_vec();
     let entries = vec![
         Entry { name: "look".to_owned(), fetches, ..Entry::default() },
-        Entry { name: "step".to_owned(), feeds: vec![applied.scalars], updates: applied.updates, ..Entry::default() },
+        Entry { name: "step".to_owned(), feeds: applied.feeds, updates: applied.updates, ..Entry::default() },
     ];
     Ok(Program { graph: builder.into_graph(), entries })
 }

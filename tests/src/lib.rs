@@ -2,6 +2,7 @@
 //! and by `cargo xtask`.
 
 pub mod corpus;
+pub mod docs;
 pub mod engine;
 pub mod golden;
 pub mod parity;

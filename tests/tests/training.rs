@@ -83,7 +83,7 @@ impl Job {
     fn step(&self, session: &mut dyn Session, step: u64) {
         let index = usize::try_from(step - 1).unwrap() % self.batches.len();
         let (entry, batch) = &self.batches[index];
-        let scalars = self.optimizer.scalars_f32(step, 1.0);
+        let scalars = self.optimizer.scalars_f32((step).into());
         let feeds = [HostSlice::F32(&scalars), HostSlice::F32(&batch.features), batch.targets.as_slice()];
         session.run(*entry, &feeds).unwrap();
     }

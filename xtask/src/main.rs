@@ -5,6 +5,7 @@
 
 mod ci;
 mod device;
+mod docs;
 mod parity;
 mod process;
 mod shaders;
@@ -31,6 +32,8 @@ enum Command {
     Parity(parity::Args),
     /// Translates every shader and every kernel of the test corpus to SPIR-V, MSL and HLSL
     Shaders,
+    /// Writes the documents that are made from the code
+    Docs(docs::Args),
     /// Checks the rules that no compiler checks
     Tidy,
     /// Runs everything that a change has to pass
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Parity(args) => parity::run(&args),
         Command::Shaders => shaders::run(),
+        Command::Docs(args) => docs::run(&args),
         Command::Tidy => tidy::run(),
         Command::Ci(args) => ci::run(&args),
     };

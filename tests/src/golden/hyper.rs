@@ -2,14 +2,18 @@
 
 use serde_json::{Map, Value};
 use wgrad::optim::{
-    AdaBound, Adadelta, Adagrad, Adam, AdamW, Adamax, AdamaxEps, AmsGrad, AmsGradMaximum, DecayScale, EpsPlacement,
-    Momentum, MomentumEma, NAdam, Nesterov, NesterovVelocity, Optimization, RAdam, RmsProp, Sgd, SgdW,
+    AdaBound, Adadelta, Adagrad, Adam, AdamW, Adamax, AmsGrad, AmsGradMaximum, DecayScale, Momentum, MomentumEma, NAdam,
+    Nesterov, NesterovVelocity, Optimization, RAdam, RmsProp, Schedules, Sgd, SgdW,
 };
+use wgrad::schedule::Piecewise;
 
-use crate::golden::number;
+use crate::golden::{list, number, size};
 
-/// Hyperparameters of a case, each taken once.
+/// Hyperparameters of a case.
 struct Hyper {
+    learning_rate: f64,
+    weight_decay: f64,
+    /// What is not taken yet.
     rest: Map<String, Value>,
 }
 
@@ -25,18 +29,6 @@ impl Hyper {
         value.as_bool().ok_or_else(|| format!("{name} is {value}"))
     }
 
-    fn learning_rate(&mut self) -> Result<f64, String> {
-        self.float("lr")
-    }
-
-    fn weight_decay(&mut self) -> Result<f64, String> {
-        self.float("weight_decay")
-    }
-
-    /// `beta1`, `beta2` and `eps`.
-    fn moments(&mut self) -> Result<(f64, f64, f64), String> {
-        Ok((self.float("beta1")?, self.float("beta2")?, self.float("eps")?))
-    }
 }
 
 /// The optimizer of a name with hyperparameters as the reference files write them.
@@ -44,12 +36,22 @@ impl Hyper {
 /// # Errors
 /// If there is no such optimizer or it lacks one of the hyperparameters.
 pub fn optimizer(name: &str, hyper: &Value) -> Result<Optimization, String> {
-    let mut hyper = Hyper { rest: hyper.as_object().cloned().ok_or("no hyperparameters")? };
-    let optimization = match descent(name, &mut hyper)? {
-        Some(found) => found,
-        None => adaptive(name, &mut hyper)?
-            .ok_or_else(|| format!("the optimizer '{name}' is neither known nor listed as unsupported"))?,
-    };
+    let rest = hyper.as_object().cloned().ok_or("no hyperparameters")?;
+    let mut hyper = Hyper { learning_rate: 0.0, weight_decay: 0.0, rest };
+    hyper.learning_rate = hyper.float("lr")?;
+    hyper.weight_decay = hyper.float("weight_decay")?;
+    let mut found = None;
+    for family in [descent, adaptive, moments] {
+        found = match found {
+            Some(optimization) => Some(optimization),
+            None => family(name, &mut hyper)?,
+        };
+    }
+    let mut optimization: Optimization =
+        found.ok_or_else(|| format!("the optimizer '{name}' is neither known nor listed as unsupported"))?;
+    if let Some(list) = hyper.rest.remove("lr_changes") {
+        optimization.schedules = changes(hyper.learning_rate, &list)?;
+    }
     match hyper.rest.keys().next() {
         None => Ok(optimization),
         Some(unknown) => Err(format!("the optimizer '{name}' has no hyperparameter '{unknown}'")),
@@ -58,9 +60,99 @@ pub fn optimizer(name: &str, hyper: &Value) -> Result<Optimization, String> {
 
 /// Descent with one learning rate for all elements.
 fn descent(name: &str, hyper: &mut Hyper) -> Result<Option<Optimization>, String> {
-    let learning_rate = hyper.learning_rate()?;
-    Ok(Some(match name {
-        "sgd" => Sgd { learning_rate, weight_decay: hyper.weight_decay()? }.into(),
+    let learning_rate = hyper.learning_rate;
+    let optimization = match name {
+        "sgd" => Sgd { learning_rate, weight_decay: hyper.weight_decay }.into(),
+        "momentum" => {
+            let (momentum, dampening) = (hyper.float("momentum")?, hyper.float("dampening")?);
+            let nesterov = hyper.flag("nesterov")?;
+            Momentum { learning_rate, momentum, dampening, nesterov, weight_decay: hyper.weight_decay }.into()
+        }
+        "momentum_ema" | "momentum_ema_unbiased" => {
+            let (beta, bias_correction) = (hyper.float("beta")?, name == "momentum_ema_unbiased");
+            MomentumEma { learning_rate, beta, bias_correction, weight_decay: hyper.weight_decay }.into()
+        }
+        "nesterov_lookahead" | "nesterov_ema_lookahead" => {
+            let (field, velocity) = match name {
+                "nesterov_lookahead" => ("momentum", NesterovVelocity::Step),
+                _ => ("beta", NesterovVelocity::Mean),
+            };
+            let momentum = hyper.float(field)?;
+            Nesterov { learning_rate, momentum, velocity, weight_decay: hyper.weight_decay }.into()
+        }
+        "sgdw" => {
+            let (momentum, decay_scale) = (hyper.float("momentum")?, DecayScale::LearningRate);
+            SgdW { learning_rate, momentum, weight_decay: hyper.weight_decay, decay_scale }.into()
+        }
         _ => return Ok(None),
-    }))
+    };
+    Ok(Some(optimization))
+}
+
+/// Descent that adapts the rate of every element, without a mean of gradients.
+fn adaptive(name: &str, hyper: &mut Hyper) -> Result<Option<Optimization>, String> {
+    let Hyper { learning_rate, weight_decay, .. } = *hyper;
+    let optimization = match name {
+        "adagrad" => {
+            let (lr_decay, eps) = (hyper.float("lr_decay")?, hyper.float("eps")?);
+            let initial_accumulator_value = hyper.float("initial_accumulator_value")?;
+            let eps_in_root = false;
+            Adagrad { learning_rate, lr_decay, initial_accumulator_value, eps, eps_in_root, weight_decay }.into()
+        }
+        "adadelta" => {
+            let (rho, eps) = (hyper.float("rho")?, hyper.float("eps")?);
+            Adadelta { learning_rate, rho, eps, weight_decay }.into()
+        }
+        "rmsprop" => {
+            let (alpha, eps, momentum) = (hyper.float("alpha")?, hyper.float("eps")?, hyper.float("momentum")?);
+            let (centered, eps_in_root) = (hyper.flag("centered")?, false);
+            RmsProp { learning_rate, alpha, eps, eps_in_root, momentum, centered, weight_decay }.into()
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(optimization))
+}
+
+/// Adam and its relatives.
+fn moments(name: &str, hyper: &mut Hyper) -> Result<Option<Optimization>, String> {
+    let Hyper { learning_rate, weight_decay, .. } = *hyper;
+    let (beta1, beta2, eps) = (hyper.float("beta1")?, hyper.float("beta2")?, hyper.float("eps")?);
+    let optimization = match name {
+        "adam" | "adam_l2" | "adam_no_bias_correction" => {
+            let bias_correction = name != "adam_no_bias_correction";
+            Adam { learning_rate, beta1, beta2, eps, bias_correction, weight_decay, ..Adam::default() }.into()
+        }
+        "adamw" => AdamW { learning_rate, beta1, beta2, eps, weight_decay, ..AdamW::default() }.into(),
+        "adamax" => Adamax { learning_rate, beta1, beta2, eps, weight_decay, ..Adamax::default() }.into(),
+        "amsgrad" | "amsgrad_max_of_corrected" => {
+            let maximum = if name == "amsgrad" { AmsGradMaximum::Raw } else { AmsGradMaximum::Corrected };
+            AmsGrad { learning_rate, beta1, beta2, eps, maximum, bias_correction: true, weight_decay }.into()
+        }
+        "nadam" | "nadam_dozat" => {
+            let momentum_decay = if name == "nadam" { Some(hyper.float("momentum_decay")?) } else { None };
+            let decoupled_weight_decay = hyper.flag("decoupled_weight_decay")?;
+            NAdam { learning_rate, beta1, beta2, eps, momentum_decay, weight_decay, decoupled_weight_decay }.into()
+        }
+        "radam" | "radam_paper" => {
+            let rho_threshold = hyper.float("rho_threshold")?;
+            RAdam { learning_rate, beta1, beta2, eps, rho_threshold, weight_decay, ..RAdam::default() }.into()
+        }
+        "adabound" | "amsbound" => {
+            let (final_lr, gamma, amsbound) = (hyper.float("final_lr")?, hyper.float("gamma")?, hyper.flag("amsbound")?);
+            let base = hyper.float("base_lr")?;
+            if base != learning_rate {
+                return Err(format!("base_lr is {base}, not lr"));
+            }
+            AdaBound { learning_rate, final_lr, beta1, beta2, gamma, eps, amsbound, weight_decay }.into()
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(optimization))
+}
+
+/// The learning rate by `lr_changes`, a list of steps, counted from 1, with the rate from there on.
+fn changes(initial: f64, changes: &Value) -> Result<Schedules, String> {
+    let change = |pair: &Value| Ok((size(&pair[0])?.saturating_sub(1) as u64, number(&pair[1])?));
+    let changes = list(changes)?.iter().map(change).collect::<Result<_, String>>()?;
+    Ok(Schedules::learning_rate(Piecewise { initial, changes }))
 }

@@ -11,7 +11,7 @@ use wgrad_core::{Builder, Entry, Fetch, Program, Tensor, TensorType, VarId};
 
 use crate::corpus::feed;
 use crate::engine::Data;
-use crate::golden::optimizers::optimizer;
+use crate::golden::hyper::optimizer;
 use crate::golden::{list, number, numbers, tensor, text};
 
 /// A training run on one fixed batch.

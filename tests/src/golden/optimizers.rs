@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use wgrad::optim::{Adam, Momentum, Optimization, RmsProp, SCALARS_FEED, Sgd, State};
+use wgrad::optim::{Optimization, SCALARS_FEED, Sgd, State};
 use wgrad_core::{
     Builder, Entry, Fetch, GraphError, Init, Program, Role, Scalar, SliceRange, Tensor, TensorType, VarId,
 };
 
 use crate::corpus::feed;
 use crate::engine::Data;
+use crate::golden::hyper::optimizer;
 use crate::golden::{list, number, numbers, size, sizes, text};
 
 /// A trajectory of parameters under an optimizer.
@@ -41,40 +42,6 @@ impl Trajectory {
     /// The last step that the reference records.
     pub fn steps(&self) -> u64 {
         self.wanted.keys().next_back().copied().unwrap_or(0)
-    }
-}
-
-/// The optimizer of a name with hyperparameters as the reference files write them.
-///
-/// # Errors
-/// If there is no such optimizer or it lacks one of the hyperparameters.
-pub fn optimizer(name: &str, hyper: &Value) -> Result<Optimization, String> {
-    let mut rest = hyper.as_object().cloned().ok_or("no hyperparameters")?;
-    let mut float = |name: &str| rest.remove(name).map_or(Ok(0.0), |v| number(&v));
-    let learning_rate = float("lr")?;
-    let weight_decay = float("weight_decay")?;
-    let flag = |name: &str, value: Value| value.as_bool().ok_or_else(|| format!("{name} is {value}"));
-    let optimizer: Optimization = match name {
-        "sgd" => Sgd { learning_rate, weight_decay }.into(),
-        "momentum" => {
-            let (momentum, dampening) = (float("momentum")?, float("dampening")?);
-            let nesterov = flag("nesterov", rest.remove("nesterov").unwrap_or(Value::Bool(false)))?;
-            Momentum { learning_rate, momentum, dampening, nesterov, weight_decay }.into()
-        }
-        "rmsprop" => {
-            let (alpha, eps, momentum) = (float("alpha")?, float("eps")?, float("momentum")?);
-            let centered = flag("centered", rest.remove("centered").unwrap_or(Value::Bool(false)))?;
-            RmsProp { learning_rate, alpha, eps, momentum, centered, weight_decay }.into()
-        }
-        "adam" | "adam_l2" => {
-            let (beta1, beta2, eps) = (float("beta1")?, float("beta2")?, float("eps")?);
-            Adam { learning_rate, beta1, beta2, eps, weight_decay }.into()
-        }
-        _ => return Err(format!("the optimizer '{name}' is neither known nor listed as unsupported")),
-    };
-    match rest.keys().next() {
-        None => Ok(optimizer),
-        Some(unknown) => Err(format!("the optimizer '{name}' has no hyperparameter '{unknown}'")),
     }
 }
 

@@ -6,7 +6,11 @@
 use wgrad::Error;
 use wgrad::loss::cross_entropy;
 use wgrad::nn::{Activation, Mlp, Model, Params};
-use wgrad::optim::{Adam, Momentum, Optimization, Optimizer, RmsProp, SCALARS_FEED, Sgd, apply};
+use wgrad::optim::{
+    AdaBound, Adadelta, Adagrad, Adam, AdamW, Adamax, AdamaxEps, AmsGrad, AmsGradMaximum, DecayScale, EpsPlacement,
+    Momentum, MomentumEma, NAdam, Nesterov, NesterovVelocity, Optimization, Optimizer, RAdam, RmsProp, SCALARS_FEED, Sgd,
+    SgdW, apply,
+};
 use wgrad_core::plan::{Session, Source};
 use wgrad_core::{Builder, Entry, EntryId, Fetch, Init, Program, Role, TensorType, VarId};
 use wgrad_cpu_ref::Oracle;
@@ -21,6 +25,14 @@ use crate::sample::{Domain, Input, Random};
 pub(super) fn optimizers() -> Vec<(&'static str, Optimizer)> {
     let momentum = Momentum { learning_rate: 0.05, ..Momentum::default() };
     let rmsprop = RmsProp { learning_rate: 0.02, alpha: 0.9, eps: 1e-3, ..RmsProp::default() };
+    let ema = MomentumEma { learning_rate: 0.05, ..MomentumEma::default() };
+    let nesterov = Nesterov { learning_rate: 0.05, ..Nesterov::default() };
+    let adagrad = Adagrad { learning_rate: 0.05, lr_decay: 0.1, initial_accumulator_value: 0.1, ..Adagrad::default() };
+    let adamax = Adamax { learning_rate: 0.01, eps: 1e-3, ..Adamax::default() };
+    let amsgrad = AmsGrad { learning_rate: 0.01, beta2: 0.9, eps: 1e-3, ..AmsGrad::default() };
+    let nadam = NAdam { learning_rate: 0.01, eps: 1e-3, ..NAdam::default() };
+    let radam = RAdam { learning_rate: 0.01, eps: 1e-3, ..RAdam::default() };
+    let bound = AdaBound { learning_rate: 0.01, gamma: 0.5, beta2: 0.9, eps: 1e-3, ..AdaBound::default() };
     vec![
         ("sgd", Sgd { learning_rate: 0.1, weight_decay: 0.0 }.into()),
         ("sgd l2", Sgd { learning_rate: 0.1, weight_decay: 0.05 }.into()),
@@ -32,6 +44,34 @@ pub(super) fn optimizers() -> Vec<(&'static str, Optimizer)> {
         ("rmsprop momentum l2", RmsProp { momentum: 0.5, weight_decay: 0.05, ..rmsprop }.into()),
         ("adam", Adam { learning_rate: 0.01, ..Adam::default() }.into()),
         ("adam l2", Adam { learning_rate: 0.01, weight_decay: 0.05, eps: 1e-3, ..Adam::default() }.into()),
+        ("momentum ema", ema.into()),
+        ("momentum ema corrected l2", MomentumEma { bias_correction: true, weight_decay: 0.05, ..ema }.into()),
+        ("nesterov", nesterov.into()),
+        ("nesterov mean l2", Nesterov { velocity: NesterovVelocity::Mean, weight_decay: 0.05, ..nesterov }.into()),
+        ("sgdw", SgdW { learning_rate: 0.05, ..SgdW::default() }.into()),
+        ("sgdw schedule", SgdW { learning_rate: 0.05, decay_scale: DecayScale::Schedule, ..SgdW::default() }.into()),
+        ("adagrad", adagrad.into()),
+        ("adagrad in root l2", Adagrad { eps: 1e-3, eps_in_root: true, weight_decay: 0.05, ..adagrad }.into()),
+        ("adadelta", Adadelta { eps: 1e-3, ..Adadelta::default() }.into()),
+        ("adadelta l2", Adadelta { eps: 1e-3, weight_decay: 0.05, ..Adadelta::default() }.into()),
+        ("rmsprop in root", RmsProp { eps_in_root: true, ..rmsprop }.into()),
+        ("adam root", Adam { eps: 1e-3, eps_placement: EpsPlacement::Root, ..Adam::default() }.into()),
+        ("adam in root", Adam { eps: 1e-3, eps_placement: EpsPlacement::InRoot, ..Adam::default() }.into()),
+        ("adam uncorrected", Adam { eps: 1e-3, bias_correction: false, ..Adam::default() }.into()),
+        ("adamw", AdamW { learning_rate: 0.01, weight_decay: 0.1, ..AdamW::default() }.into()),
+        ("adamax", adamax.into()),
+        ("adamax after l2", Adamax { eps_placement: AdamaxEps::AfterMaximum, weight_decay: 0.05, ..adamax }.into()),
+        ("amsgrad", amsgrad.into()),
+        ("amsgrad corrected", AmsGrad { maximum: AmsGradMaximum::Corrected, ..amsgrad }.into()),
+        ("amsgrad uncorrected l2", AmsGrad { bias_correction: false, weight_decay: 0.05, ..amsgrad }.into()),
+        ("nadam", nadam.into()),
+        ("nadam simple l2", NAdam { momentum_decay: None, weight_decay: 0.05, ..nadam }.into()),
+        ("nadam decoupled", NAdam { weight_decay: 0.05, decoupled_weight_decay: true, ..nadam }.into()),
+        ("radam", radam.into()),
+        ("radam corrected l2", RAdam { eps_placement: EpsPlacement::CorrectedRoot, weight_decay: 0.05, ..radam }.into()),
+        ("radam decoupled", RAdam { weight_decay: 0.05, decoupled_weight_decay: true, ..radam }.into()),
+        ("adabound", bound.into()),
+        ("amsbound l2", AdaBound { amsbound: true, weight_decay: 0.05, ..bound }.into()),
     ]
 }
 

@@ -15,6 +15,9 @@ const INLINE_OPS_MAX: usize = 64;
 /// Operations, those that only move elements included, that may be nested in one body: building it is recursive.
 const INLINE_DEPTH_MAX: usize = 128;
 
+/// Points from which a computed number that all of them share is kept in memory.
+const BROADCAST_LEN_MIN: usize = 64;
+
 /// For every node, whether it lives in memory. `forced` are those that an attempt to lower found to need it.
 pub(super) fn select(graph: &Graph, entry: &Entry, live: &[bool], forced: &[bool]) -> Vec<bool> {
     let mut located = forced.to_vec();
@@ -46,6 +49,14 @@ pub(super) fn select(graph: &Graph, entry: &Entry, live: &[bool], forced: &[bool
             | Op::Reshape { .. }
             | Op::Permute { .. }
             | Op::Slice { .. } => {}
+        }
+        // One number for many points is computed once.
+        if let Op::Broadcast { x, shape } = op
+            && graph.ty(*x).shape.len() == 1
+            && shape.len() >= BROADCAST_LEN_MIN
+            && sizes[x.index()] > 0
+        {
+            located[x.index()] = true;
         }
         let inline: usize =
             op.operands().iter().filter(|x| !located[x.index()]).map(|x| sizes[x.index()]).sum::<usize>();

@@ -4,19 +4,18 @@ use wgrad_core::{Builder, FeedId, GraphError, Init, Role, Scalar, SliceRange, Te
 
 use crate::Error;
 use crate::ids::{feed_id, variable_id};
+use crate::optim::around::{Around, Variable};
 use crate::optim::{Group, GroupValues, Member, NewValues, Number, Operands, Optimization, Optimizer, Slot, SlotShape};
 
 /// Name of the feed that brings [`Optimization::scalars`]: f32, one element for each.
 pub const SCALARS_FEED: &str = "optimizer.scalars";
-
-/// A variable and the node that reads it.
-pub(crate) type Variable<'g> = (VarId, Tensor<'g>);
 
 /// What the optimizers keep in a graph: declared once, used by every entry that trains.
 #[derive(Debug, Clone)]
 pub struct State<'g> {
     feed: Tensor<'g>,
     classes: Vec<Class<'g>>,
+    around: Around<'g>,
 }
 
 /// Parameters under one optimizer.
@@ -42,8 +41,8 @@ struct Kept<'g> {
 pub struct Applied {
     /// New values of all parameters and their state.
     pub updates: Vec<Update>,
-    /// The feed of [`Optimization::scalars`], which every entry with these updates must have.
-    pub scalars: FeedId,
+    /// The feeds that every entry with these updates must have: see [`State::feeds`].
+    pub feeds: Vec<FeedId>,
 }
 
 /// Applies optimizers to parameters with their gradients, which may be any nodes of the parameters' shapes; those of frozen
@@ -66,7 +65,8 @@ pub fn apply<'g>(
         .filter(|(p, _)| trained.iter().any(|t| t.id() == p.id()))
         .map(|(_, g)| g)
         .collect();
-    Ok(Applied { updates: state.updates(&gradients)?, scalars: feed_id(state.scalars_feed())? })
+    let feeds = state.feeds().into_iter().map(feed_id).collect::<Result<_, _>>()?;
+    Ok(Applied { updates: state.updates(&gradients)?, feeds })
 }
 
 impl<'g> State<'g> {
@@ -86,13 +86,12 @@ impl<'g> State<'g> {
         let mut classes = Vec::new();
         for (position, (optimizer, schedules)) in optimization.classes().enumerate() {
             let mut numbers = Vec::new();
-            for number in optimizer.rule().numbers(schedules.now(optimizer, 1, 1.0)) {
-                numbers.push(if number.varies.meets(schedules.fed()) {
-                    let range = SliceRange { start: fed, stop: fed + 1, step: 1 };
+            for host in optimizer.rule().numbers(schedules.now(optimizer, 1, 1.0)) {
+                numbers.push(if host.varies.meets(schedules.fed()) {
                     fed += 1;
-                    Number::Fed(feed.slice(&[range])?.reshape([])?)
+                    Number::Fed(number(feed, fed - 1)?)
                 } else {
-                    Number::Fixed(number.value)
+                    Number::Fixed(host.value)
                 });
             }
             let prefix = if position == 0 { "optimizer".to_owned() } else { format!("optimizer.{position}") };
@@ -123,19 +122,25 @@ impl<'g> State<'g> {
             class.members.push(Kept { position, parameter: (id, tensor), slots });
             position += 1;
         }
-        Ok(Self { feed, classes })
+        let numbers = (fed..feed.shape().len()).map(|i| number(feed, i)).collect::<Result<Vec<_>, _>>()?;
+        let around = Around::declare(builder, optimization, &trained(&classes), numbers.into_iter())?;
+        Ok(Self { feed, classes, around })
     }
 
-    /// The feed of [`Optimization::scalars`], which every entry with the updates must have.
-    pub fn scalars_feed(&self) -> Tensor<'g> {
-        self.feed
+    /// The feeds that every entry with updates must have: that of [`Optimization::scalars`], and, with noise on the gradients, that of
+    /// [`Optimization::random_state`].
+    pub fn feeds(&self) -> Vec<Tensor<'g>> {
+        std::iter::once(self.feed).chain(self.around.noise.map(|(state, _)| state)).collect()
+    }
+
+    /// The running means of the trained parameters, where [`Optimization::average`] keeps them.
+    pub fn averages(&self) -> Option<Vec<Tensor<'g>>> {
+        self.around.averages()
     }
 
     /// The parameters that are trained, in the order given; the rest is frozen.
     pub fn trained(&self) -> Vec<Tensor<'g>> {
-        let mut kept: Vec<_> = self.classes.iter().flat_map(|class| &class.members).collect();
-        kept.sort_by_key(|kept| kept.position);
-        kept.into_iter().map(|kept| kept.parameter.1).collect()
+        trained(&self.classes).into_iter().map(|parameter| parameter.1).collect()
     }
 
     /// Where gradients have to be evaluated: for every trained parameter itself, or what the optimizer looks ahead to.
@@ -157,11 +162,16 @@ impl<'g> State<'g> {
         Ok(points)
     }
 
-    /// New values of all trained parameters and the state, given one gradient for each of [`State::trained`].
+    /// For a batch that does not complete a step ([`Optimization::accumulate`]): its gradients are added up, nothing else changes.
     ///
     /// # Errors
     /// If the number or a shape of the gradients does not fit.
-    pub fn updates(&self, gradients: &[Tensor<'g>]) -> Result<Vec<Update>, Error> {
+    pub fn accumulate(&self, gradients: &[Tensor<'g>]) -> Result<Vec<Update>, Error> {
+        self.check(gradients)?;
+        Ok(self.around.accumulate(gradients)?)
+    }
+
+    fn check(&self, gradients: &[Tensor<'g>]) -> Result<(), Error> {
         let trained = self.trained();
         let misfit = |reason| Error::Gradients { optimizer: self.classes[0].optimizer.name(), reason };
         if gradients.len() != trained.len() {
@@ -172,6 +182,17 @@ impl<'g> State<'g> {
                 return Err(misfit(format!("{gradient} is not a gradient of {parameter}: the types differ")));
             }
         }
+        Ok(())
+    }
+
+    /// New values of all trained parameters and the state, given one gradient for each of [`State::trained`].
+    ///
+    /// # Errors
+    /// If the number or a shape of the gradients does not fit.
+    pub fn updates(&self, gradients: &[Tensor<'g>]) -> Result<Vec<Update>, Error> {
+        self.check(gradients)?;
+        let (gradients, counts) = self.around.gradients(gradients)?;
+        let mut parameters = self.trained();
         let mut updates = Vec::new();
         for class in &self.classes {
             let Class { optimizer, numbers, shared, members } = class;
@@ -186,15 +207,28 @@ impl<'g> State<'g> {
                 numbers: numbers.clone(),
             };
             let GroupValues { members: values, shared: new_shared } = optimizer.rule().update(&group)?;
-            let update = |(variable, _): Variable<'g>, new: Tensor<'g>| Update { variable, node: new.id() };
             for (kept, NewValues { parameter, state }) in members.iter().zip(values) {
-                updates.push(update(kept.parameter, parameter));
-                updates.extend(kept.slots.iter().zip(state).map(|(&slot, new)| update(slot, new)));
+                parameters[kept.position] = parameter;
+                updates.extend(kept.slots.iter().copied().zip(state));
             }
-            updates.extend(shared.iter().zip(new_shared).map(|(&slot, new)| update(slot, new)));
+            updates.extend(shared.iter().copied().zip(new_shared));
         }
-        Ok(updates)
+        self.around.follow(&mut parameters, &mut updates)?;
+        updates.extend(trained(&self.classes).into_iter().zip(parameters));
+        Ok(self.around.finish(updates, counts)?)
     }
+}
+
+/// The parameters under any optimizer, in the order given.
+fn trained<'g>(classes: &[Class<'g>]) -> Vec<Variable<'g>> {
+    let mut kept: Vec<_> = classes.iter().flat_map(|class| &class.members).collect();
+    kept.sort_by_key(|kept| kept.position);
+    kept.into_iter().map(|kept| kept.parameter).collect()
+}
+
+/// One of the numbers that are fed.
+fn number<'g>(feed: Tensor<'g>, i: usize) -> Result<Tensor<'g>, GraphError> {
+    feed.slice(&[SliceRange { start: i, stop: i + 1, step: 1 }])?.reshape([])
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "initial values are small numbers, rounded once")]

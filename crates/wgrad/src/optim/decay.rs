@@ -16,7 +16,7 @@ pub enum DecayScale {
 
 impl DecayScale {
     /// The learning rates allowed: where the present one is divided by the one that was set, that may not be 0.
-    pub fn learning_rate_range(self) -> Range {
+    pub(super) fn learning_rate_range(self) -> Range {
         match self {
             Self::LearningRate => Range::NonNegative,
             Self::Schedule => Range::Positive("above 0 and finite, because decay_scale is Schedule"),
@@ -24,7 +24,7 @@ impl DecayScale {
     }
 
     /// What multiplies the parameter when a step with decoupled weight decay is made.
-    pub fn decay(self, now: Now, base: Base) -> HostNumber {
+    pub(super) fn decay(self, now: Now, base: Base) -> HostNumber {
         if base.weight_decay.is_none_or(|decay| decay == 0.0) {
             return HostNumber::fixed("decay", 0.0);
         }
@@ -37,7 +37,7 @@ impl DecayScale {
 }
 
 /// The coupled `weight_decay`, and what multiplies the parameter when it is `decoupled`; the other of the two is 0 for good.
-pub fn coupled_or_decoupled(decoupled: bool, now: Now, base: Base) -> [HostNumber; 2] {
+pub(super) fn coupled_or_decoupled(decoupled: bool, now: Now, base: Base) -> [HostNumber; 2] {
     if decoupled {
         [HostNumber::fixed("weight_decay", 0.0), DecayScale::LearningRate.decay(now, base)]
     } else {

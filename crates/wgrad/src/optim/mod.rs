@@ -8,6 +8,7 @@
 //! To add an optimizer: write its page with an [`UpdateRule`], add a line to the list below, and follow the compiler.
 
 mod apply;
+mod around;
 mod decay;
 mod moments;
 mod number;
@@ -15,6 +16,7 @@ mod options;
 mod rule;
 
 pub use apply::{Applied, SCALARS_FEED, State, apply};
+pub use around::{RANDOM_FEED, SKIPPED};
 pub use adamax::AdamaxEps;
 pub use amsgrad::AmsGradMaximum;
 pub use decay::DecayScale;
@@ -22,18 +24,18 @@ pub use moments::EpsPlacement;
 pub use nesterov::NesterovVelocity;
 pub use number::{HostNumber, Now, Number, Varies};
 pub use options::{
-    Average, Clip, GradientNoise, Lookahead, Optimization, ParameterGroup, Schedules, Treatment, matches_pattern,
+    Average, Clip, GradientNoise, Lookahead, Moment, Optimization, ParameterGroup, Schedules, Treatment, matches_pattern,
 };
 pub use rule::{
     Base, Group, GroupValues, Hyperparameter, Member, NewValues, Operands, Range, Slot, SlotShape, UpdateRule, running,
 };
 
-use crate::Error;
+use crate::{Error, Page};
 
-/// Declares the pages and the enum of all of them.
+/// Declares the pages, by family, and the enum of all of them.
 macro_rules! optimizers {
-    ($($file:ident::$Rule:ident,)+) => {
-        $(
+    ($($family:literal { $($file:ident::$Rule:ident,)+ })+) => {
+        $($(
             mod $file;
             pub use $file::$Rule;
 
@@ -42,52 +44,63 @@ macro_rules! optimizers {
                     Self::$Rule(rule)
                 }
             }
-        )+
+        )+)+
 
         /// Every optimizer.
         #[derive(Debug, Clone, Copy, PartialEq)]
         pub enum Optimizer {
-            $(
+            $($(
                 #[doc = concat!("See [`", stringify!($Rule), "`].")]
                 $Rule($Rule),
-            )+
+            )+)+
         }
 
         impl Optimizer {
             /// Its page.
             pub fn rule(&self) -> &dyn UpdateRule {
                 match self {
-                    $(Self::$Rule(rule) => rule,)+
+                    $($(Self::$Rule(rule) => rule,)+)+
                 }
             }
 
             /// Every optimizer with its defaults, in the order of the list.
             pub fn all() -> Vec<Self> {
-                vec![$($Rule::default().into(),)+]
+                vec![$($($Rule::default().into(),)+)+]
             }
 
-            /// For every optimizer, in the same order: the name of its type, and its page as it is written.
-            pub const PAGES: &[(&str, &str)] = &[$((stringify!($Rule), include_str!(concat!(stringify!($file), ".rs"))),)+];
+            /// The source of every optimizer, in the same order.
+            pub const PAGES: &[Page] = &[$($(Page {
+                family: $family,
+                name: stringify!($Rule),
+                file: concat!("crates/wgrad/src/optim/", stringify!($file), ".rs"),
+                text: include_str!(concat!(stringify!($file), ".rs")),
+            },)+)+];
         }
     };
 }
 
 optimizers! {
-    sgd::Sgd,
-    momentum::Momentum,
-    momentum_ema::MomentumEma,
-    nesterov::Nesterov,
-    sgdw::SgdW,
-    adagrad::Adagrad,
-    adadelta::Adadelta,
-    rmsprop::RmsProp,
-    adam::Adam,
-    adamw::AdamW,
-    adamax::Adamax,
-    amsgrad::AmsGrad,
-    nadam::NAdam,
-    radam::RAdam,
-    adabound::AdaBound,
+    "Gradient descent" {
+        sgd::Sgd,
+        momentum::Momentum,
+        momentum_ema::MomentumEma,
+        nesterov::Nesterov,
+        sgdw::SgdW,
+    }
+    "Running squares" {
+        adagrad::Adagrad,
+        adadelta::Adadelta,
+        rmsprop::RmsProp,
+    }
+    "Adam and its kin" {
+        adam::Adam,
+        adamw::AdamW,
+        adamax::Adamax,
+        amsgrad::AmsGrad,
+        nadam::NAdam,
+        radam::RAdam,
+        adabound::AdaBound,
+    }
 }
 
 impl Optimizer {
@@ -110,6 +123,9 @@ impl Optimizer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod formula_tests;
 
 #[cfg(test)]
 mod tests {

@@ -19,16 +19,16 @@ pub enum EpsPlacement {
 
 /// What the means are divided by to correct them: 1 where nothing is corrected.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Corrections {
+pub(super) struct Corrections {
     /// Of `m`.
-    pub first: f64,
+    pub(super) first: f64,
     /// Of `v`.
-    pub second: f64,
+    pub(super) second: f64,
 }
 
 impl Corrections {
     /// Of means that started at 0, if they are corrected at all.
-    pub fn new(now: Now, beta2: f64, bias_correction: bool) -> Self {
+    pub(super) fn new(now: Now, beta2: f64, bias_correction: bool) -> Self {
         if bias_correction {
             Self { first: now.correction(now.momentum), second: now.correction(beta2) }
         } else {
@@ -39,7 +39,7 @@ impl Corrections {
 
 impl EpsPlacement {
     /// `[step_size, scale]` of the step `step_size·m/divisor(v, scale, eps)`.
-    pub fn numbers(self, learning_rate: f64, corrections: Corrections) -> [f64; 2] {
+    pub(super) fn numbers(self, learning_rate: f64, corrections: Corrections) -> [f64; 2] {
         let Corrections { first, second } = corrections;
         match self {
             Self::CorrectedRoot => [learning_rate / first, 1.0 / second.sqrt()],
@@ -49,7 +49,7 @@ impl EpsPlacement {
     }
 
     /// [`EpsPlacement::numbers`] with what they vary by.
-    pub fn host_numbers(self, now: Now, beta2: f64, bias_correction: bool) -> [HostNumber; 2] {
+    pub(super) fn host_numbers(self, now: Now, beta2: f64, bias_correction: bool) -> [HostNumber; 2] {
         let [step_size, scale] = self.numbers(now.learning_rate, Corrections::new(now, beta2, bias_correction));
         let scale_varies = match self {
             Self::CorrectedRoot | Self::InRoot if bias_correction => Varies::STEP,
@@ -65,7 +65,7 @@ impl EpsPlacement {
     ///
     /// # Errors
     /// If the tensor holds no floats.
-    pub fn divisor<'g>(
+    pub(super) fn divisor<'g>(
         self,
         v: Tensor<'g>,
         scale: Number<'g>,
@@ -79,7 +79,7 @@ impl EpsPlacement {
 }
 
 /// The hyperparameters of the means with their ranges.
-pub fn moment_ranges(beta1: f64, beta2: f64, eps: f64) -> [Hyperparameter; 3] {
+pub(super) fn moment_ranges(beta1: f64, beta2: f64, eps: f64) -> [Hyperparameter; 3] {
     [
         Hyperparameter::new("beta1", beta1, Range::BelowOne),
         Hyperparameter::new("beta2", beta2, Range::BelowOne),
@@ -88,12 +88,12 @@ pub fn moment_ranges(beta1: f64, beta2: f64, eps: f64) -> [Hyperparameter; 3] {
 }
 
 /// `m` and `v`, which start at 0.
-pub fn moment_slots() -> Vec<Slot> {
+pub(super) fn moment_slots() -> Vec<Slot> {
     vec![Slot::zero("m"), Slot::zero("v")]
 }
 
 /// `beta1`, `1 - beta1`, `beta2`, `1 - beta2`: a schedule may drive the first.
-pub fn moment_numbers(now: Now, beta2: f64) -> [HostNumber; 4] {
+pub(super) fn moment_numbers(now: Now, beta2: f64) -> [HostNumber; 4] {
     [
         HostNumber::new("beta1", now.momentum, Varies::MOMENTUM),
         HostNumber::new("1 - beta1", 1.0 - now.momentum, Varies::MOMENTUM),
@@ -106,7 +106,7 @@ pub fn moment_numbers(now: Now, beta2: f64) -> [HostNumber; 4] {
 ///
 /// # Errors
 /// If the operands do not fit each other.
-pub fn moments<'g>(
+pub(super) fn moments<'g>(
     state: &[Tensor<'g>],
     g: Tensor<'g>,
     [beta1, take1, beta2, take2]: [Number<'g>; 4],

@@ -43,6 +43,9 @@ pub struct Schedules {
     pub weight_decay: Option<Schedule>,
 }
 
+/// What the optimizers call what a schedule of the momentum drives.
+const MOMENTUM_FIELDS: &[&str] = &["momentum", "beta1", "beta"];
+
 /// Parameters that are treated otherwise than the rest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParameterGroup {
@@ -107,6 +110,31 @@ pub struct Average {
     pub decay: f64,
 }
 
+impl GradientNoise {
+    /// Standard deviation of the noise at update number `t`, counted from 0.
+    pub fn std(&self, t: u64) -> f64 {
+        (self.eta / (1.0 + t as f64).powf(self.gamma)).sqrt()
+    }
+}
+
+/// When numbers are needed. The number of a step turns into its moment by `.into()`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moment {
+    /// The step, counted from 1.
+    pub step: u64,
+    /// What learning rates are multiplied by: 1 unless something like
+    /// [`ReduceOnPlateau`](crate::schedule::ReduceOnPlateau) lowers them.
+    pub rate_factor: f64,
+    /// The share of the batch's gradient in the step's: its rows divided by those of all batches of the step.
+    pub share: f64,
+}
+
+impl From<u64> for Moment {
+    fn from(step: u64) -> Self {
+        Self { step, rate_factor: 1.0, share: 1.0 }
+    }
+}
+
 impl<R: Into<Optimizer>> From<R> for Optimization {
     fn from(rule: R) -> Self {
         Self::new(rule)
@@ -136,17 +164,7 @@ impl Optimization {
     pub fn validate(&self) -> Result<(), Error> {
         for (optimizer, schedules) in self.classes() {
             optimizer.validate()?;
-            let base = optimizer.rule().base();
-            let drivable = |value: Option<f64>| value.is_some_and(|v| v > 0.0);
-            for (field, driven, can) in [
-                ("schedules.momentum", &schedules.momentum, drivable(base.momentum)),
-                ("schedules.weight_decay", &schedules.weight_decay, drivable(base.weight_decay)),
-            ] {
-                if driven.is_some() && !can {
-                    let allowed = "absent, because the optimizer has no such hyperparameter above 0";
-                    return Err(Error::Hyperparameter { optimizer: optimizer.name(), field, value: f64::NAN, allowed });
-                }
-            }
+            schedules.validate(optimizer)?;
         }
         self.validate_around()
     }
@@ -203,22 +221,49 @@ impl Optimization {
         Some(0)
     }
 
-    /// The numbers to feed for a step, counted from 1, in the order of [`SCALARS_FEED`](crate::optim::SCALARS_FEED). Learning rates
-    /// are multiplied by `rate_factor`, which is 1 unless something like
-    /// [`Plateau`](crate::schedule::Plateau) lowers them.
+    /// The learning rate of the parameters that no group names at a step, counted from 1, before it is multiplied by any factor.
+    pub fn learning_rate(&self, step: u64) -> f64 {
+        self.schedules.now(&self.optimizer, step, 1.0).learning_rate
+    }
+
+    /// [`Optimization::scalars_at`] for a step, counted from 1, that all its batches share equally.
     pub fn scalars(&self, step: u64, rate_factor: f64) -> Vec<f64> {
+        self.scalars_at(Moment { step, rate_factor, share: 1.0 / self.accumulate.max(1) as f64 })
+    }
+
+    /// The numbers to feed, in the order of [`SCALARS_FEED`](crate::optim::SCALARS_FEED): those of the classes, then those of what is
+    /// around them.
+    pub fn scalars_at(&self, moment: Moment) -> Vec<f64> {
+        let Moment { step, rate_factor, share: _ } = moment;
         let classes = self.classes().flat_map(|(optimizer, schedules)| {
             let fed = schedules.fed();
             let numbers = optimizer.rule().numbers(schedules.now(optimizer, step, rate_factor));
             numbers.into_iter().filter(move |n| n.varies.meets(fed)).map(|n| n.value)
         });
-        classes.collect()
+        classes.chain(self.around_numbers(moment)).collect()
     }
 
-    /// [`Optimization::scalars`], rounded for the feed of an f32 backend.
+    /// The standard deviation of the noise, whether slow weights meet the fast ones in this step, and the share of the batch; each
+    /// where it is needed.
+    fn around_numbers(&self, moment: Moment) -> impl Iterator<Item = f64> {
+        let Moment { step, rate_factor: _, share } = moment;
+        let noise = self.noise.map(|noise| noise.std(step.saturating_sub(1)));
+        let meet = self.lookahead.map(|lookahead| f64::from(u8::from(step.is_multiple_of(lookahead.k))));
+        let share = (self.accumulate > 1).then_some(share);
+        [noise, meet, share].into_iter().flatten()
+    }
+
+    /// The random state to feed for a step, where there is noise on the gradients: see [`RANDOM_FEED`](crate::optim::RANDOM_FEED).
+    #[expect(clippy::cast_possible_truncation, reason = "both numbers are taken apart into halves")]
+    pub fn random_state(&self, step: u64) -> Option<[u32; 4]> {
+        let GradientNoise { eta: _, gamma: _, seed } = self.noise?;
+        Some([seed as u32, (seed >> 32) as u32, step as u32, (step >> 32) as u32])
+    }
+
+    /// [`Optimization::scalars_at`], rounded for the feed of an f32 backend.
     #[expect(clippy::cast_possible_truncation, reason = "the finished numbers are rounded once, here")]
-    pub fn scalars_f32(&self, step: u64, rate_factor: f64) -> Vec<f32> {
-        self.scalars(step, rate_factor).into_iter().map(|v| v as f32).collect()
+    pub fn scalars_f32(&self, moment: Moment) -> Vec<f32> {
+        self.scalars_at(moment).into_iter().map(|v| v as f32).collect()
     }
 }
 
@@ -226,6 +271,30 @@ impl Schedules {
     /// A schedule of the learning rate alone.
     pub fn learning_rate(schedule: impl Into<Schedule>) -> Self {
         Self { learning_rate: Some(schedule.into()), ..Self::default() }
+    }
+
+    /// Checks that every schedule is sound and has something to drive, which stays in its range.
+    fn validate(&self, optimizer: &Optimizer) -> Result<(), Error> {
+        let rule = optimizer.rule();
+        let base = rule.base();
+        let numbers = rule.hyperparameters();
+        for (field, schedule, driven, names) in [
+            ("schedules.learning_rate", &self.learning_rate, Some(base.learning_rate), &["learning_rate"][..]),
+            ("schedules.momentum", &self.momentum, base.momentum.filter(|&v| v > 0.0), MOMENTUM_FIELDS),
+            ("schedules.weight_decay", &self.weight_decay, base.weight_decay.filter(|&v| v > 0.0), &["weight_decay"]),
+        ] {
+            let Some(schedule) = schedule else { continue };
+            let refuse = |value, allowed| Err(Error::Hyperparameter { optimizer: rule.name(), field, value, allowed });
+            if driven.is_none() {
+                return refuse(f64::NAN, "absent, because the optimizer has no such hyperparameter above 0");
+            }
+            schedule.validate()?;
+            let (highest, range) = (schedule.curve().highest(), numbers.iter().find(|n| names.contains(&n.field)));
+            if let Some(number) = range.filter(|n| highest > 0.0 && !n.range.contains(highest)) {
+                return refuse(highest, number.range.describe());
+            }
+        }
+        Ok(())
     }
 
     /// What makes a number one that has to be fed at every step. The learning rate always does.
@@ -286,7 +355,46 @@ pub fn matches_pattern(pattern: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::matches_pattern;
+    use super::{MOMENTUM_FIELDS, Optimization, Schedules, matches_pattern};
+    use crate::optim::{Adam, Momentum, Optimizer, Sgd};
+    use crate::schedule::{Constant, Cosine, Cyclic, Schedule};
+
+    /// A schedule of the momentum is checked against the range of what it drives, so that has to be found.
+    #[test]
+    fn what_schedules_drive_is_found_by_name() {
+        for optimizer in Optimizer::all() {
+            let numbers = optimizer.rule().hyperparameters();
+            let found = |names: &[&str]| numbers.iter().find(|n| names.contains(&n.field)).map(|n| n.value);
+            let base = optimizer.rule().base();
+            assert_eq!(found(&["learning_rate"]), Some(base.learning_rate), "{}", optimizer.name());
+            assert_eq!(found(&["weight_decay"]), base.weight_decay, "{}", optimizer.name());
+            assert!(base.momentum.is_none() || found(MOMENTUM_FIELDS) == base.momentum, "{}", optimizer.name());
+        }
+    }
+
+    #[test]
+    fn schedules_are_checked() {
+        let message = |optimizer: Optimizer, schedules: Schedules| {
+            let optimization = Optimization { schedules, ..Optimization::new(optimizer) };
+            optimization.validate().err().map(|e| e.to_string())
+        };
+        let momentum = |schedule: Schedule| Schedules { momentum: Some(schedule), ..Schedules::default() };
+        let cosine = Cosine::new(0.1, 0);
+        assert_eq!(
+            message(Sgd::default().into(), Schedules::learning_rate(cosine)).unwrap(),
+            "cosine schedule: steps is 0, but must be at least 1"
+        );
+        let cyclic = Cyclic::new(0.001, 0.1).counterpart(0.8, 1.0);
+        assert_eq!(
+            message(Adam::default().into(), momentum(cyclic.into())).unwrap(),
+            "adam: schedules.momentum is 1, but must be at least 0 and below 1"
+        );
+        assert_eq!(message(Momentum::default().into(), momentum(cyclic.into())), None);
+        assert_eq!(
+            message(Sgd::default().into(), momentum(Constant { value: 0.5 }.into())).unwrap(),
+            "sgd: schedules.momentum is NaN, but must be absent, because the optimizer has no such hyperparameter above 0"
+        );
+    }
 
     #[test]
     fn patterns() {

@@ -102,14 +102,14 @@ impl Curve for Cyclic {
 /// ```text
 /// two phases:   start to peak over t in [0, a - 1], peak to end over [a - 1, steps - 1]
 /// three phases: start to peak over t in [0, a - 1], peak to start over [a - 1, 2·a - 2], start to end over [2·a - 2, steps - 1]
-/// a = rising·steps, not rounded; each phase half a wave of a cosine or a straight line
+/// a = rising·steps, not rounded, at least 1; each phase half a wave of a cosine or a straight line
 /// ```
 ///
 /// End: holds `end` from update number `steps - 1` on.
 ///
-/// Differs: torch refuses to go beyond `steps`, or extrapolates where a phase is computed beyond its end; optax's `cosine_onecycle_schedule` ends
-/// its phases one update later, at whole updates, and drives no momentum; optax's `linear_onecycle_schedule` has its third phase at a place
-/// of its own.
+/// Differs: torch drives the momentum (`beta1` where there is one) too unless told not to, here it is a schedule of its own, and torch
+/// extrapolates the last phase by one update and then refuses to go on; optax's `cosine_onecycle_schedule` and `linear_onecycle_schedule` end
+/// their phases one update later, at whole updates, and drive no momentum, and the linear one has its third phase at a place of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OneCycle {
     /// Value at the first update; `peak`/25.

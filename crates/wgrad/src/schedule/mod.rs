@@ -19,6 +19,8 @@
 
 mod chain;
 mod plateau;
+#[cfg(test)]
+mod tests;
 
 pub use chain::Chain;
 pub use cosine::{Cosine, WarmRestarts};

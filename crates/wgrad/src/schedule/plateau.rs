@@ -16,9 +16,10 @@ use crate::schedule::{validate, value_field};
 ///
 /// State: [`PlateauState`]: `best`, `bad`, `resting`, and the factor on the scheduled rate that the changes so far make.
 ///
-/// Differs: optax's `reduce_on_plateau` lowers at the bad metric number `patience`, one earlier than torch, scales updates instead of the
-/// rate, and can average metrics; keras's `ReduceLROnPlateau` too lowers one earlier, has an absolute threshold only, and lowers by 0.1 too.
-/// With a relative threshold and negative metrics, a slightly worse one counts as better, as in torch.
+/// Differs: torch agrees, and has a rate and a lowest rate for every group, here one factor is for all of them; with a relative threshold
+/// and negative metrics it takes a slightly worse one for better, and so does this. optax's `reduce_on_plateau` lowers at the bad metric
+/// number `patience`, one earlier, scales steps instead of the rate, and can average metrics; keras's `ReduceLROnPlateau` lowers one
+/// earlier, and has an absolute threshold only.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReduceOnPlateau {
     /// Which metrics are better; [`Goal::Lower`].
@@ -27,7 +28,7 @@ pub struct ReduceOnPlateau {
     pub factor: f64,
     /// Bad metrics in a row that change nothing; 10.
     pub patience: u64,
-    /// How much better a metric has to be to count; 0.0001.
+    /// How much better a metric has to be to count; 1e-4.
     pub threshold: f64,
     /// What the threshold is measured in; [`Threshold::Relative`].
     pub threshold_mode: Threshold,
@@ -35,7 +36,7 @@ pub struct ReduceOnPlateau {
     pub cooldown: u64,
     /// Lowest rate that it makes; 0.
     pub min_rate: f64,
-    /// Changes that are not larger are not made; 0.00000001.
+    /// Changes that are not larger are not made; 1e-8.
     pub eps: f64,
 }
 
