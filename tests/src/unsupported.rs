@@ -66,8 +66,6 @@ const fn only(file: &'static str, what: &'static str, only: Only, reason: &'stat
 const ELEMENTWISE: &str = "ops_elementwise.json";
 const LOSS: &str = "ops_norm_loss.json";
 const EDGE: &str = "ops_edge.json";
-const SGD: &str = "optimizers_sgd.json";
-const OTHER: &str = "optimizers_other.json";
 
 const ACTIVATION: &str = "the activation is not built yet";
 const NORMALISATION: &str = "normalisation layers are not built yet";
@@ -127,13 +125,6 @@ pub const LIST: &[Unsupported] = &[
     every(EDGE, "hinge", LOSSES),
     every(EDGE, "layer_norm", NORMALISATION),
     every(EDGE, "rms_norm", NORMALISATION),
-    every(SGD, "lookahead", OPTIMIZER),
-    every(SGD, "sgd_clip_value", OPTIMIZER),
-    every(SGD, "sgd_clip_norm", OPTIMIZER),
-    every(OTHER, "lion", OPTIMIZER),
-    every(OTHER, "lamb", OPTIMIZER),
-    every(OTHER, "muon", OPTIMIZER),
-    every(OTHER, "swats", OPTIMIZER),
     only("mlp.json", "*", Only::With("batch_norm"), "batch normalisation is not built yet"),
     every("special.json", "sparse_adam", OPTIMIZER),
     every("special.json", "gradient_accumulation", "gradient accumulation is not built yet"),

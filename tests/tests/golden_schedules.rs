@@ -1,5 +1,5 @@
-//! Reference values of schedules, computed independently in double precision: see the README of the folder `golden`. Every value holds
-//! to 1e-12 of itself.
+//! Reference values of schedules, computed independently in double precision: see the README of the folder `golden`. Every
+//! value holds to 1e-12 of itself.
 
 use serde_json::Value;
 use wgrad_tests::golden::check::{Failures, file};

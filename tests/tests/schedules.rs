@@ -1,6 +1,8 @@
 //! What schedules promise: values that training can use, at every update, and the same in any order of asking.
 
-use wgrad::schedule::{Chain, Constant, Cosine, Curve, InverseSqrt, Linear, MultiStep, Polynomial, Schedule, StepDecay, WarmRestarts};
+use wgrad::schedule::{
+    Chain, Constant, Cosine, Curve, InverseSqrt, Linear, MultiStep, Polynomial, Schedule, StepDecay, WarmRestarts,
+};
 use wgrad_tests::docs::examples::examples;
 use wgrad_tests::sample::Random;
 
@@ -57,7 +59,14 @@ fn chains_are_continuous_and_count_from_their_starts() {
             for gap in gaps(&chain) {
                 assert!(gap <= ROUNDING * peak, "a gap of {gap} in {chain:?}");
             }
-            let ends: Vec<u64> = chain.pieces.iter().scan(0, |end, (_, steps)| { *end += steps; Some(*end) }).collect();
+            let ends: Vec<u64> = chain
+                .pieces
+                .iter()
+                .scan(0, |end, (_, steps)| {
+                    *end += steps;
+                    Some(*end)
+                })
+                .collect();
             let schedule: Schedule = chain.clone().into();
             let total = *ends.last().unwrap();
             assert_eq!(schedule.value(total), chain.last.value(0));
@@ -75,7 +84,8 @@ fn chains_are_continuous_and_count_from_their_starts() {
 #[test]
 fn chains_nest() {
     let inner = Chain::new([(Constant { value: 1.0 }.into(), 2)], Constant { value: 2.0 });
-    let outer: Schedule = Chain::new([(inner.into(), 3), (Constant { value: 3.0 }.into(), u64::MAX)], Constant { value: 4.0 }).into();
+    let outer: Schedule =
+        Chain::new([(inner.into(), 3), (Constant { value: 3.0 }.into(), u64::MAX)], Constant { value: 4.0 }).into();
     assert_eq!([0, 1, 2, 3, u64::MAX].map(|t| outer.value(t)), [1.0, 1.0, 2.0, 3.0, 3.0]);
 }
 

@@ -2,7 +2,8 @@
 
 use wgrad::schedule::{
     Anneal, Chain, Constant, Cosine, Cyclic, CyclicShape, Exponential, Geometric, InverseSqrt, InverseSqrtWarmup,
-    InverseTime, Linear, MultiStep, OneCycle, Piecewise, Polynomial, Schedule, SqrtDecay, StepDecay, WarmRestarts, Warmup,
+    InverseTime, Linear, MultiStep, OneCycle, Piecewise, Polynomial, Schedule, SqrtDecay, StepDecay, WarmRestarts,
+    Warmup,
 };
 
 /// A schedule with a caption.

@@ -1,7 +1,8 @@
-//! The documents that are made from the code, so that they say what the code does: `docs/optimizers.md` and `docs/schedules.svg`.
+//! The documents that are made from the code, so that they say what the code does: `docs/optimizers.md` and
+//! `docs/schedules.svg`.
 //!
-//! The comment on each optimizer and schedule is the source of what is said about it. One that lacks a part, or says something else
-//! than the code, is an error that names the file and the part.
+//! The comment on each optimizer and schedule is the source of what is said about it. One that lacks a part, or says something
+//! else than the code, is an error that names the file and the part.
 
 pub mod examples;
 mod optimizers;
@@ -51,7 +52,9 @@ pub fn write() -> Result<(), Vec<String>> {
 pub fn check() -> Result<(), Vec<String>> {
     let stale = |(name, content): Document| {
         let present = std::fs::read_to_string(path(name)).unwrap_or_default();
-        (present != content).then(|| format!("{name} is not what the code makes of it: run `cargo xtask docs`"))
+        let same = present.lines().zip(content.lines()).take_while(|(present, made)| present == made).count();
+        let message = format!("{name} is not what the code makes of it from line {} on: run `cargo xtask docs`", same + 1);
+        (present != content).then_some(message)
     };
     let errors: Vec<String> = documents()?.into_iter().filter_map(stale).collect();
     if errors.is_empty() { Ok(()) } else { Err(errors) }

@@ -1,7 +1,7 @@
 //! `docs/optimizers.md`: optimizers, what is around them, and schedules, from their comments and definitions.
 
 use wgrad::Page;
-use wgrad::optim::{HostNumber, Now, Optimizer, Varies};
+use wgrad::optim::{HostNumber, Now, Optimization, Optimizer, Varies};
 
 use crate::docs::schedules;
 use crate::docs::source::{Definition, Member};
@@ -13,16 +13,13 @@ const HEAD: &str = "\
 
 What every optimizer and schedule computes, what it remembers, and in what it differs from torch 2.15, optax 0.2.8 and keras 3.
 
-In formulas `p` is a parameter, `g` its gradient and `t` the step, counted from 1 (in schedules the update, counted from 0). All operations
-are on elements unless a formula says otherwise. `x <- y` is what `x` is after the step, and on the right of later lines; other names
-stand for what they are equal to. State starts at 0 unless something else is said.
+In formulas `p` is a parameter, `g` its gradient and `t` the step, counted from 1 (in schedules the update, counted from 0). All
+operations are on elements unless a formula says otherwise. `x <- y` is what `x` is after the step, and on the right of later lines;
+other names stand for what they are equal to. State starts at 0 unless something else is said.
 
-Numbers that a formula needs are computed on the host in double precision and rounded once. Those that vary by something are fed at every step
-(by the momentum or the weight decay only where a schedule drives it); the others are constants of the program.
+Numbers that a formula needs are computed on the host in double precision and rounded once. Those that vary by something are fed at
+every step (by the momentum or the weight decay only where a schedule drives it); the others are constants of the program.
 ";
-
-const AROUND_FILE: &str = "crates/wgrad/src/optim/options.rs";
-const AROUND: &str = include_str!("../../../crates/wgrad/src/optim/options.rs");
 
 /// What is around an optimizer, in the order of the document.
 const AROUND_TYPES: [&str; 7] =
@@ -64,7 +61,7 @@ fn section(page: &Page, optimizer: &Optimizer) -> Result<String, Vec<String>> {
     text += &format!("```text\n{}\n```\n\n", definition.formula.join("\n"));
     text += &format!("State: {}\n\n", sentence(definition.part("State").unwrap_or_default()));
     let numbers: Vec<String> = numbers(optimizer).iter().map(number).collect();
-    text += &format!("Numbers: {}.\n\n", numbers.join("; "));
+    text += &format!("Numbers, with the defaults: {}.\n\n", numbers.join("; "));
     let ranges = optimizer.rule().hyperparameters();
     let range = |field: &str| ranges.iter().find(|h| h.field == field).map_or("", |h| h.range.describe());
     text += "| hyperparameter | default | allowed | meaning |\n| --- | --- | --- | --- |\n";
@@ -136,7 +133,7 @@ fn number(number: &HostNumber) -> String {
 fn around(errors: &mut Vec<String>) -> String {
     let mut text = "\n## Around an optimizer\n".to_owned();
     for name in AROUND_TYPES {
-        match Definition::read(AROUND_FILE, AROUND, name) {
+        match Definition::read(Optimization::PAGE.file, Optimization::PAGE.text, name) {
             Err(error) => errors.push(error),
             Ok(definition) => {
                 text += &format!("\n### {name}\n\n{}\n", definition.about.join("\n\n"));
@@ -191,7 +188,9 @@ mod tests {
         };
         assert_eq!(messages("Adam", "Adam"), [""; 0]);
         let found = |from, to| messages(from, to).join("; ");
-        assert!(found("; 0.999.", "; 0.99.").contains("adam.rs: Adam: the comment on beta2 says that 0.99 is its default"));
+        assert!(
+            found("; 0.999.", "; 0.99.").contains("adam.rs: Adam: the comment on beta2 says that 0.99 is its default")
+        );
         assert!(found("; 0.999.", ".").contains("the comment on beta2 does not end with a default"));
         assert!(found("/// State: ", "/// ").contains("lacks a paragraph that begins with 'State: '"));
         assert!(found("/// Differs: ", "/// ").contains("lacks a paragraph that begins with 'Differs: '"));

@@ -10,17 +10,14 @@ use crate::docs::source::Definition;
 const HEAD: &str = "
 ## Schedules
 
-A schedule gives the value that a learning rate, a momentum or a weight decay has at update `t`, counted from 0. It is a function of nothing else,
-so it goes on after a resumption as if nothing had happened.
+A schedule gives the value that a learning rate, a momentum or a weight decay has at update `t`, counted from 0. It is a function of
+nothing else, so it goes on after a resumption as if nothing had happened.
 
 ![Every schedule](schedules.svg)
 
 | schedule | value at update `t` | defaults | after its end |
 | --- | --- | --- | --- |
 ";
-
-const PLATEAU_FILE: &str = "crates/wgrad/src/schedule/plateau.rs";
-const PLATEAU: &str = include_str!("../../../crates/wgrad/src/schedule/plateau.rs");
 
 /// The part. What the sources lack is added to the errors.
 pub(super) fn text(errors: &mut Vec<String>) -> String {
@@ -47,7 +44,8 @@ fn entry(page: &Page, examples: &[Example]) -> Result<(String, String), Vec<Stri
         None => errors.push("tests/src/docs/examples.rs has no example of it".to_owned()),
         Some(example) => {
             let fields = example.schedule.curve().fields();
-            let fields = fields.iter().filter_map(|f| Some((definition.members.iter().find(|m| m.name == f.field)?, f)));
+            let fields =
+                fields.iter().filter_map(|f| Some((definition.members.iter().find(|m| m.name == f.field)?, f)));
             errors.extend(fields.filter_map(|(member, field)| wrong_default(member, field.value)));
         }
     }
@@ -61,19 +59,21 @@ fn entry(page: &Page, examples: &[Example]) -> Result<(String, String), Vec<Stri
     });
     let defaults: Vec<String> = defaults.collect();
     let part = |label| definition.part(label).unwrap_or_default();
-    let row = format!("| {} | {} | {} | {} |\n", page.name, formula.join("<br>"), defaults.join(", "), cell(part("End")));
+    let row =
+        format!("| {} | {} | {} | {} |\n", page.name, formula.join("<br>"), defaults.join(", "), cell(part("End")));
     Ok((row, format!("- **{}**: {} {}\n", page.name, definition.about.join(" "), upper(part("Differs")))))
 }
 
 fn plateau() -> Result<String, Vec<String>> {
-    let definition = Definition::read(PLATEAU_FILE, PLATEAU, "ReduceOnPlateau").map_err(|e| vec![e])?;
+    let page = ReduceOnPlateau::PAGE;
+    let definition = Definition::read(page.file, page.text, page.name).map_err(|e| vec![e])?;
     let mut errors = definition.lacks(&["State", "Differs"]);
     for field in ReduceOnPlateau::default().fields() {
         let member = definition.members.iter().find(|m| m.name == field.field);
         errors.extend(member.and_then(|member| wrong_default(member, field.value)));
     }
     if !errors.is_empty() {
-        return Err(errors.into_iter().map(|e| format!("{PLATEAU_FILE}: ReduceOnPlateau: {e}")).collect());
+        return Err(errors.into_iter().map(|e| format!("{}: {}: {e}", page.file, page.name)).collect());
     }
     let mut text = format!("\n### ReduceOnPlateau\n\n{}\n\n", definition.about.join("\n\n"));
     text += &format!("```text\n{}\n```\n\n", definition.formula.join("\n"));

@@ -65,7 +65,9 @@ impl Definition {
         loop {
             let line = lines.next();
             match line {
-                Some("```text") => definition.formula = lines.by_ref().take_while(|l| *l != "```").map(str::to_owned).collect(),
+                Some("```text") => {
+                    definition.formula = lines.by_ref().take_while(|l| *l != "```").map(str::to_owned).collect();
+                }
                 Some(line) if !line.is_empty() => paragraph.push(line),
                 _ => {
                     definition.add_paragraph(&plain(&paragraph.join(" ")));
@@ -190,8 +192,7 @@ mod tests {
 /// p <- p - g
 /// ```
 ///
-/// State: `m`, which is
-/// something
+/// State: `m`, which is something
 ///
 /// Differs: nobody.
 #[derive(Debug)]
@@ -225,7 +226,8 @@ pub struct Bare;
         assert_eq!(rule.part("Differs"), Some("nobody."));
         assert_eq!(rule.lacks(&["State", "Differs"]), [""; 0]);
         assert_eq!(rule.lacks(&["End"]), ["a paragraph that begins with 'End: '"]);
-        let members: Vec<_> = rule.members.iter().map(|m| (m.name.as_str(), m.about.as_str(), m.default.as_deref())).collect();
+        let members: Vec<_> =
+            rule.members.iter().map(|m| (m.name.as_str(), m.about.as_str(), m.default.as_deref())).collect();
         assert_eq!(members, [("rate", "Step size; needs care.", Some("0.5")), ("steps", "Number of steps.", None)]);
         let choice = Definition::read("a.rs", TEXT, "Choice").unwrap();
         let names: Vec<_> = choice.members.iter().map(|m| m.name.as_str()).collect();

@@ -1,13 +1,16 @@
 //! Optimizers of the reference files: from the name of a variant and its hyperparameters to the project's own.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 use wgrad::optim::{
-    AdaBound, Adadelta, Adagrad, Adam, AdamW, Adamax, AmsGrad, AmsGradMaximum, DecayScale, Momentum, MomentumEma, NAdam,
-    Nesterov, NesterovVelocity, Optimization, RAdam, RmsProp, Schedules, Sgd, SgdW,
+    AdaBound, Adadelta, Adagrad, Adam, AdamW, Adamax, AmsGrad, AmsGradMaximum, Clip, DecayScale, Lamb, Lion, Lookahead,
+    Momentum, MomentumEma, Muon, MuonScale, NAdam, Nesterov, NesterovVelocity, Optimization, ParameterGroup, RAdam,
+    RmsProp, Schedules, Sgd, SgdW, Swats, SwatsScope,
 };
 use wgrad::schedule::Piecewise;
 
-use crate::golden::{list, number, size};
+use crate::golden::{list, number, size, text};
 
 /// Hyperparameters of a case.
 struct Hyper {
@@ -15,20 +18,23 @@ struct Hyper {
     weight_decay: f64,
     /// What is not taken yet.
     rest: Map<String, Value>,
+    /// Names among them that were looked at.
+    used: BTreeSet<String>,
 }
 
 impl Hyper {
     /// A number; 0 if it is not given.
     fn float(&mut self, name: &str) -> Result<f64, String> {
-        self.rest.remove(name).map_or(Ok(0.0), |v| number(&v))
+        self.used.insert(name.to_owned());
+        self.rest.get(name).map_or(Ok(0.0), number)
     }
 
     /// Whether something is switched on; not if it is not given.
     fn flag(&mut self, name: &str) -> Result<bool, String> {
-        let value = self.rest.remove(name).unwrap_or(Value::Bool(false));
+        self.used.insert(name.to_owned());
+        let value = self.rest.get(name).unwrap_or(&Value::Bool(false));
         value.as_bool().ok_or_else(|| format!("{name} is {value}"))
     }
-
 }
 
 /// The optimizer of a name with hyperparameters as the reference files write them.
@@ -37,11 +43,11 @@ impl Hyper {
 /// If there is no such optimizer or it lacks one of the hyperparameters.
 pub fn optimizer(name: &str, hyper: &Value) -> Result<Optimization, String> {
     let rest = hyper.as_object().cloned().ok_or("no hyperparameters")?;
-    let mut hyper = Hyper { learning_rate: 0.0, weight_decay: 0.0, rest };
+    let mut hyper = Hyper { learning_rate: 0.0, weight_decay: 0.0, rest, used: BTreeSet::new() };
     hyper.learning_rate = hyper.float("lr")?;
     hyper.weight_decay = hyper.float("weight_decay")?;
     let mut found = None;
-    for family in [descent, adaptive, moments] {
+    for family in [around, descent, adaptive, moments, others] {
         found = match found {
             Some(optimization) => Some(optimization),
             None => family(name, &mut hyper)?,
@@ -52,7 +58,7 @@ pub fn optimizer(name: &str, hyper: &Value) -> Result<Optimization, String> {
     if let Some(list) = hyper.rest.remove("lr_changes") {
         optimization.schedules = changes(hyper.learning_rate, &list)?;
     }
-    match hyper.rest.keys().next() {
+    match hyper.rest.keys().find(|name| !hyper.used.contains(*name)) {
         None => Ok(optimization),
         Some(unknown) => Err(format!("the optimizer '{name}' has no hyperparameter '{unknown}'")),
     }
@@ -138,12 +144,72 @@ fn moments(name: &str, hyper: &mut Hyper) -> Result<Option<Optimization>, String
             RAdam { learning_rate, beta1, beta2, eps, rho_threshold, weight_decay, ..RAdam::default() }.into()
         }
         "adabound" | "amsbound" => {
-            let (final_lr, gamma, amsbound) = (hyper.float("final_lr")?, hyper.float("gamma")?, hyper.flag("amsbound")?);
+            let (final_lr, gamma, amsbound) =
+                (hyper.float("final_lr")?, hyper.float("gamma")?, hyper.flag("amsbound")?);
             let base = hyper.float("base_lr")?;
             if base != learning_rate {
                 return Err(format!("base_lr is {base}, not lr"));
             }
             AdaBound { learning_rate, final_lr, beta1, beta2, gamma, eps, amsbound, weight_decay }.into()
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(optimization))
+}
+
+/// Descent with something around it.
+fn around(name: &str, hyper: &mut Hyper) -> Result<Option<Optimization>, String> {
+    let sgd = Sgd { learning_rate: hyper.learning_rate, weight_decay: hyper.weight_decay };
+    let optimization = match name {
+        "sgd_clip_value" => {
+            Optimization { clip: Some(Clip::Value { max: hyper.float("clip_value")? }), ..Optimization::new(sgd) }
+        }
+        "sgd_clip_norm" => {
+            let clip = Clip::GlobalNorm { max: hyper.float("max_norm")?, eps: hyper.float("norm_eps")? };
+            Optimization { clip: Some(clip), ..Optimization::new(sgd) }
+        }
+        "lookahead" => {
+            let inner = hyper.rest.remove("inner").ok_or("no inner optimizer")?;
+            let inner_hyper = hyper.rest.remove("inner_hyper").ok_or("no inner hyperparameters")?;
+            let k = hyper.rest.remove("k").ok_or("no k")?;
+            let lookahead = Lookahead { k: size(&k)? as u64, alpha: hyper.float("alpha")? };
+            Optimization { lookahead: Some(lookahead), ..optimizer(text(&inner)?, &inner_hyper)? }
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(optimization))
+}
+
+/// What belongs to no family.
+fn others(name: &str, hyper: &mut Hyper) -> Result<Option<Optimization>, String> {
+    let Hyper { learning_rate, weight_decay, .. } = *hyper;
+    let (beta1, beta2, eps) = (hyper.float("beta1")?, hyper.float("beta2")?, hyper.float("eps")?);
+    let optimization = match name {
+        "lion" => Lion { learning_rate, beta1, beta2, weight_decay }.into(),
+        "lamb" => Lamb { learning_rate, beta1, beta2, eps, weight_decay }.into(),
+        "muon" => {
+            let (momentum, nesterov) = (hyper.float("momentum")?, hyper.flag("nesterov")?);
+            let ns_steps = hyper.float("ns_steps")? as u32;
+            let coefficients = hyper.rest.remove("ns_coefficients").ok_or("no coefficients")?;
+            let coefficients = list(&coefficients)?.iter().map(number).collect::<Result<Vec<_>, _>>()?;
+            let ns_coefficients = coefficients.try_into().map_err(|_| "three coefficients")?;
+            let scale = match hyper.rest.remove("adjust_lr").as_ref().and_then(Value::as_str) {
+                Some("original") => MuonScale::Original,
+                Some("match_rms_adamw") => MuonScale::MatchRmsAdamW,
+                other => return Err(format!("adjust_lr is {other:?}")),
+            };
+            let muon =
+                Muon { learning_rate, momentum, nesterov, ns_steps, ns_coefficients, eps, scale, weight_decay };
+            // The reference never updates its second tensor.
+            Optimization { groups: vec![ParameterGroup::frozen("p1")], ..Optimization::new(muon) }
+        }
+        "swats" => {
+            let scope = match hyper.rest.remove("scope").as_ref().and_then(Value::as_str) {
+                Some("global") => SwatsScope::Global,
+                Some("per_tensor") => SwatsScope::PerTensor,
+                other => return Err(format!("scope is {other:?}")),
+            };
+            Swats { learning_rate, beta1, beta2, eps, tolerance: eps, scope }.into()
         }
         _ => return Ok(None),
     };

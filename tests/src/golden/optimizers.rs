@@ -143,8 +143,14 @@ fn step<'g>(
         variables.extend(builder.with(|g| g.find_variable(&name)));
     }
     let state = State::declare(builder, optimization, &parameters).map_err(|e| e.to_string())?;
+    // A frozen parameter takes part as it is, and its gradient is not asked for.
+    let trained = state.trained();
+    let place = |p: &Tensor<'g>| trained.iter().position(|t| t.id() == p.id());
     let points = state.points().map_err(|e| e.to_string())?;
-    let gradients = gradients(&mut entry, &points)?;
+    let all: Vec<_> = parameters.iter().map(|p| place(p).map_or(*p, |at| points[at])).collect();
+    let gradients = gradients(&mut entry, &all)?;
+    let gradients: Vec<_> =
+        parameters.iter().zip(gradients).filter(|(p, _)| place(p).is_some()).map(|(_, gradient)| gradient).collect();
     let scalars = builder.with(|g| g.find_feed(SCALARS_FEED)).ok_or("no feed of scalars")?;
     entry.feeds.insert(0, scalars);
     entry.updates = state.updates(&gradients).map_err(|e| e.to_string())?;

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 use wgrad::optim::GradientNoise;
 use wgrad::schedule::{
-    Anneal, Chain, Constant, Cosine, Cyclic, CyclicShape, Exponential, Geometric, Goal, InverseSqrt, InverseTime, Linear,
-    MultiStep, OneCycle, Polynomial, ReduceOnPlateau, Schedule, StepDecay, Threshold, WarmRestarts, Warmup,
+    Anneal, Chain, Constant, Cosine, Cyclic, CyclicShape, Exponential, Geometric, Goal, InverseSqrt, InverseTime,
+    Linear, MultiStep, OneCycle, Polynomial, ReduceOnPlateau, Schedule, StepDecay, Threshold, WarmRestarts, Warmup,
 };
 
 use crate::golden::{list, number, numbers, text};
@@ -111,8 +111,8 @@ fn schedules(name: &str, hyper: &mut Hyper) -> Result<(Schedule, Option<Schedule
 
 fn warmup(name: &str, hyper: &mut Hyper) -> Result<Schedule, String> {
     let (peak, warmup) = (hyper.float("peak_lr")?, hyper.count("warmup_steps")?);
-    let mut line = |hyper: &mut Hyper| Ok::<_, String>(Linear::new(hyper.float("init_lr")?, peak, warmup));
-    let mut rest = |hyper: &mut Hyper| Ok::<_, String>(hyper.count("total_steps")?.saturating_sub(warmup));
+    let line = |hyper: &mut Hyper| Ok::<_, String>(Linear::new(hyper.float("init_lr")?, peak, warmup));
+    let rest = |hyper: &mut Hyper| Ok::<_, String>(hyper.count("total_steps")?.saturating_sub(warmup));
     Ok(match name {
         "warmup_constant" => line(hyper)?.into(),
         "warmup_constant_t_plus_1" => Warmup { peak, steps: warmup }.into(),

@@ -8,8 +8,8 @@ use wgrad::loss::cross_entropy;
 use wgrad::nn::{Activation, Mlp, Model, Params};
 use wgrad::optim::{
     AdaBound, Adadelta, Adagrad, Adam, AdamW, Adamax, AdamaxEps, AmsGrad, AmsGradMaximum, DecayScale, EpsPlacement,
-    Momentum, MomentumEma, NAdam, Nesterov, NesterovVelocity, Optimization, Optimizer, RAdam, RmsProp, SCALARS_FEED, Sgd,
-    SgdW, apply,
+    Momentum, MomentumEma, NAdam, Nesterov, NesterovVelocity, Optimization, Optimizer, RAdam, RmsProp, SCALARS_FEED,
+    Sgd, SgdW, apply,
 };
 use wgrad_core::plan::{Session, Source};
 use wgrad_core::{Builder, Entry, EntryId, Fetch, Init, Program, Role, TensorType, VarId};
@@ -68,7 +68,10 @@ pub(super) fn optimizers() -> Vec<(&'static str, Optimizer)> {
         ("nadam simple l2", NAdam { momentum_decay: None, weight_decay: 0.05, ..nadam }.into()),
         ("nadam decoupled", NAdam { weight_decay: 0.05, decoupled_weight_decay: true, ..nadam }.into()),
         ("radam", radam.into()),
-        ("radam corrected l2", RAdam { eps_placement: EpsPlacement::CorrectedRoot, weight_decay: 0.05, ..radam }.into()),
+        (
+            "radam corrected l2",
+            RAdam { eps_placement: EpsPlacement::CorrectedRoot, weight_decay: 0.05, ..radam }.into(),
+        ),
         ("radam decoupled", RAdam { weight_decay: 0.05, decoupled_weight_decay: true, ..radam }.into()),
         ("adabound", bound.into()),
         ("amsbound l2", AdaBound { amsbound: true, weight_decay: 0.05, ..bound }.into()),

@@ -84,12 +84,9 @@ mod tests {
             ("stray.rs", ""),
         ]);
         let paths: Vec<String> = check(&tree).into_iter().map(|finding| finding.path).collect();
-        assert_eq!(paths, [
-            "a/tests/common/dead.rs",
-            "a/src/dead.rs",
-            "a/src/deep/used.rs",
-            "a/src/pages/three.rs",
-            "stray.rs"
-        ]);
+        assert_eq!(
+            paths,
+            ["a/tests/common/dead.rs", "a/src/dead.rs", "a/src/deep/used.rs", "a/src/pages/three.rs", "stray.rs"]
+        );
     }
 }

@@ -66,7 +66,8 @@ impl UpdateRule for AdaBound {
 
     fn hyperparameters(&self) -> Vec<Hyperparameter> {
         const RATE: Range = Range::Positive("above 0 and finite, because final_lr follows its changes");
-        const GAMMA: Range = Range::Positive("above 0 and finite, because the upper bound starts at final_lr·(1 + 1/gamma)");
+        const GAMMA: Range =
+            Range::Positive("above 0 and finite, because the upper bound starts at final_lr·(1 + 1/gamma)");
         let Self { learning_rate, final_lr, beta1, beta2, gamma, eps, amsbound: _, weight_decay } = *self;
         let [beta1, beta2, eps] = moment_ranges(beta1, beta2, eps);
         vec![
@@ -109,8 +110,7 @@ impl UpdateRule for AdaBound {
     }
 
     fn update<'g>(&self, group: &Group<'g>) -> Result<GroupValues<'g>, GraphError> {
-        let [weight_decay, eps, rate, lowest, highest, betas @ ..]: [_; 9] =
-            std::array::from_fn(|i| group.numbers[i]);
+        let [weight_decay, eps, rate, lowest, highest, betas @ ..]: [_; 9] = std::array::from_fn(|i| group.numbers[i]);
         group.each(|operands| {
             let (m, v) = moments(operands.state, operands.gradient_with_l2(weight_decay)?, betas)?;
             let (mut state, mut w) = (vec![m, v], v);

@@ -48,7 +48,11 @@ impl UpdateRule for Adadelta {
         vec![
             Hyperparameter::new("learning_rate", learning_rate, Range::NonNegative),
             Hyperparameter::new("rho", rho, Range::UpToOne),
-            Hyperparameter::new("eps", eps, Range::Positive("above 0 and finite, because the first step is a multiple of its root")),
+            Hyperparameter::new(
+                "eps",
+                eps,
+                Range::Positive("above 0 and finite, because the first step is a multiple of its root"),
+            ),
             Hyperparameter::new("weight_decay", weight_decay, Range::NonNegative),
         ]
     }

@@ -34,7 +34,7 @@ pub struct Adam {
     pub beta2: f64,
     /// Added to the root; 1e-8.
     pub eps: f64,
-    /// Where `eps` is added; after the corrected root.
+    /// Where `eps` is added; `CorrectedRoot`.
     pub eps_placement: EpsPlacement,
     /// Whether the means are corrected for their start at 0; true.
     pub bias_correction: bool,

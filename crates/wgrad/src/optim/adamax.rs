@@ -31,7 +31,7 @@ pub struct Adamax {
     pub beta2: f64,
     /// Added to the absolute value or to the maximum; 1e-8.
     pub eps: f64,
-    /// Where `eps` is added; in the maximum.
+    /// Where `eps` is added; `InMaximum`.
     pub eps_placement: AdamaxEps,
     /// L2 penalty, coupled: it enters the gradient; 0.
     pub weight_decay: f64,

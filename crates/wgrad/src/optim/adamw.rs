@@ -10,6 +10,8 @@ use crate::optim::{
 /// Adam with decoupled weight decay (Loshchilov & Hutter 2019, "Decoupled weight decay regularization").
 ///
 /// ```text
+/// decay = weight_decay·learning_rate                            if decay_scale is LearningRate
+/// decay = weight_decay·learning_rate/(learning_rate as set)     if decay_scale is Schedule
 /// m <- beta1·m + (1 - beta1)·g
 /// v <- beta2·v + (1 - beta2)·g²
 /// c1 = 1 - beta1^t, c2 = 1 - beta2^t
@@ -17,8 +19,6 @@ use crate::optim::{
 /// d  = (m/c1)·√c2/(√v + eps)      if eps_placement is Root
 /// d  = (m/c1)/√(v/c2 + eps)       if eps_placement is InRoot
 /// p <- p - learning_rate·d - decay·p
-/// decay = weight_decay·learning_rate                          if decay_scale is LearningRate
-/// decay = weight_decay·learning_rate/(learning_rate as set)   if decay_scale is Schedule
 /// ```
 ///
 /// State: `m`, the running mean of gradients; `v`, that of their squares
@@ -35,11 +35,11 @@ pub struct AdamW {
     pub beta2: f64,
     /// Added to the root; 1e-8.
     pub eps: f64,
-    /// Where `eps` is added; after the corrected root.
+    /// Where `eps` is added; `CorrectedRoot`.
     pub eps_placement: EpsPlacement,
     /// Weight decay, decoupled: it does not enter the gradient; 0.01.
     pub weight_decay: f64,
-    /// What the decay is scaled by; the learning rate.
+    /// What the decay is scaled by; `LearningRate`.
     pub decay_scale: DecayScale,
 }
 

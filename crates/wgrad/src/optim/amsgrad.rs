@@ -21,9 +21,9 @@ use crate::optim::{
 ///
 /// State: `m`, the running mean of gradients; `v`, that of their squares; `w`, the maximum
 ///
-/// Differs: torch, as `Adam` with `amsgrad`, agrees; optax takes the maximum of corrected means, and has no decay of its own; keras, as
-/// `Adam` with `amsgrad`, takes that of raw ones and adds `eps` 1e-7 to its uncorrected root, and its decay is decoupled; the paper corrects
-/// nothing and has no `eps`.
+/// Differs: torch, as `Adam` with `amsgrad`, agrees; optax takes the maximum of corrected means, has a switch for each of the two
+/// corrections, and no decay of its own; keras, as `Adam` with `amsgrad`, takes the maximum of raw means and adds `eps` 1e-7 to its
+/// uncorrected root, and its decay is decoupled; the paper corrects nothing and has no `eps`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AmsGrad {
     /// Step size; 0.001.
@@ -34,7 +34,7 @@ pub struct AmsGrad {
     pub beta2: f64,
     /// Added to the root; 1e-8.
     pub eps: f64,
-    /// Of what the maximum is taken; of the raw means.
+    /// Of what the maximum is taken; `Raw`.
     pub maximum: AmsGradMaximum,
     /// Whether the means are corrected for their start at 0; true.
     pub bias_correction: bool,
@@ -47,7 +47,7 @@ pub struct AmsGrad {
 pub enum AmsGradMaximum {
     /// Of the means as they are; the correction of the present step is applied to the maximum.
     Raw,
-    /// Of the means corrected for their start at 0, which are too large at first if the first gradients are.
+    /// Of the means corrected for their start at 0; the first of them is the first gradient squared, which the maximum may keep for good.
     Corrected,
 }
 

@@ -231,7 +231,6 @@ fn number<'g>(feed: Tensor<'g>, i: usize) -> Result<Tensor<'g>, GraphError> {
     feed.slice(&[SliceRange { start: i, stop: i + 1, step: 1 }])?.reshape([])
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "initial values are small numbers, rounded once")]
 fn declare<'g>(
     builder: &'g Builder,
     name: &str,

@@ -14,21 +14,25 @@ mod moments;
 mod number;
 mod options;
 mod rule;
+mod schedules;
 
+pub use adamax::AdamaxEps;
+pub use muon::MuonScale;
+pub use swats::SwatsScope;
+pub use amsgrad::AmsGradMaximum;
 pub use apply::{Applied, SCALARS_FEED, State, apply};
 pub use around::{RANDOM_FEED, SKIPPED};
-pub use adamax::AdamaxEps;
-pub use amsgrad::AmsGradMaximum;
 pub use decay::DecayScale;
 pub use moments::EpsPlacement;
 pub use nesterov::NesterovVelocity;
 pub use number::{HostNumber, Now, Number, Varies};
 pub use options::{
-    Average, Clip, GradientNoise, Lookahead, Moment, Optimization, ParameterGroup, Schedules, Treatment, matches_pattern,
+    Average, Clip, GradientNoise, Lookahead, Moment, Optimization, ParameterGroup, Treatment, matches_pattern,
 };
 pub use rule::{
     Base, Group, GroupValues, Hyperparameter, Member, NewValues, Operands, Range, Slot, SlotShape, UpdateRule, running,
 };
+pub use schedules::Schedules;
 
 use crate::{Error, Page};
 
@@ -100,7 +104,24 @@ optimizers! {
         nadam::NAdam,
         radam::RAdam,
         adabound::AdaBound,
+        adan::Adan,
+        swats::Swats,
     }
+    "Large batches, signs and matrices" {
+        lion::Lion,
+        lamb::Lamb,
+        muon::Muon,
+    }
+}
+
+impl Optimization {
+    /// The source of what is around an optimizer.
+    pub const PAGE: Page = Page {
+        family: "Around an optimizer",
+        name: "Optimization",
+        file: "crates/wgrad/src/optim/options.rs",
+        text: include_str!("options.rs"),
+    };
 }
 
 impl Optimizer {

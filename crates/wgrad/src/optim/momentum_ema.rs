@@ -64,7 +64,11 @@ impl UpdateRule for MomentumEma {
         let beta = now.momentum;
         let correction = if self.bias_correction { now.correction(beta) } else { 1.0 };
         vec![
-            HostNumber::new("step_size", now.learning_rate / correction, Varies::STEP | Varies::RATE | Varies::MOMENTUM),
+            HostNumber::new(
+                "step_size",
+                now.learning_rate / correction,
+                Varies::STEP | Varies::RATE | Varies::MOMENTUM,
+            ),
             HostNumber::new("weight_decay", now.weight_decay, Varies::DECAY),
             HostNumber::new("beta", beta, Varies::MOMENTUM),
             HostNumber::new("1 - beta", 1.0 - beta, Varies::MOMENTUM),

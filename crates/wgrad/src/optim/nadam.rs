@@ -11,14 +11,14 @@ use crate::optim::{
 /// NAdam, Adam with Nesterov's momentum (Dozat 2016, "Incorporating Nesterov momentum into Adam").
 ///
 /// ```text
-/// g <- g + weight_decay·p                                   unless decoupled_weight_decay
+/// g <- g + weight_decay·p, decay = 0             or, with decoupled_weight_decay
+/// g <- g, decay = learning_rate·weight_decay
 /// m <- beta1·m + (1 - beta1)·g
 /// v <- beta2·v + (1 - beta2)·g²
 /// mu(i) = beta1·(1 - 0.96^(i·momentum_decay)/2), M = mu(1)·…·mu(t)
 /// n  = mu(t+1)·m/(1 - M·mu(t+1)) + (1 - mu(t))·g/(1 - M)
 /// n  = beta1·m/(1 - beta1^(t+1)) + (1 - beta1)·g/(1 - beta1^t)     instead, if momentum_decay is None
-/// p <- p - learning_rate·n/(√(v/(1 - beta2^t)) + eps)
-/// p <- p - learning_rate·weight_decay·p, with p before the step    if decoupled_weight_decay
+/// p <- p - learning_rate·n/(√(v/(1 - beta2^t)) + eps) - decay·p
 /// ```
 ///
 /// State: `m`, the running mean of gradients; `v`, that of their squares
@@ -40,7 +40,7 @@ pub struct NAdam {
     pub momentum_decay: Option<f64>,
     /// Weight decay, coupled or decoupled; 0.
     pub weight_decay: f64,
-    /// Whether the weight decay stays out of the gradient and is scaled by the learning rate; false, it is an L2 penalty.
+    /// Whether the weight decay stays out of the gradient and is scaled by the learning rate, or is an L2 penalty; false.
     pub decoupled_weight_decay: bool,
 }
 
@@ -147,8 +147,8 @@ mod tests {
     #[test]
     fn fast_decay_of_momentum_is_the_simple_form() {
         for step in [1, 2, 7, 100, 100_000] {
-            let [risen, constant] = [Some(1e5), None]
-                .map(|momentum_decay| weights(NAdam { momentum_decay, ..NAdam::default() }, step));
+            let [risen, constant] =
+                [Some(1e5), None].map(|momentum_decay| weights(NAdam { momentum_decay, ..NAdam::default() }, step));
             for (a, b) in risen.into_iter().zip(constant) {
                 assert!((a - b).abs() <= 1e-14 * b, "step {step}: {a} is not {b}");
             }

@@ -30,7 +30,7 @@ pub struct Nesterov {
     pub learning_rate: f64,
     /// How much of the velocity stays; 0.9.
     pub momentum: f64,
-    /// What the velocity is; the last step.
+    /// What the velocity is; `Step`.
     pub velocity: NesterovVelocity,
     /// L2 penalty, coupled: it enters the gradient, at the point where that is evaluated; 0.
     pub weight_decay: f64,

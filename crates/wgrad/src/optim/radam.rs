@@ -3,9 +3,7 @@
 use wgrad_core::GraphError;
 
 use crate::optim::decay::coupled_or_decoupled;
-use crate::optim::moments::{
-    Corrections, EpsPlacement, moment_numbers, moment_ranges, moment_slots, moments,
-};
+use crate::optim::moments::{Corrections, EpsPlacement, moment_numbers, moment_ranges, moment_slots, moments};
 use crate::optim::{
     Base, Group, GroupValues, HostNumber, Hyperparameter, NewValues, Now, Range, Slot, UpdateRule, Varies,
 };
@@ -14,7 +12,8 @@ use crate::optim::{
 /// adaptive learning rate and beyond").
 ///
 /// ```text
-/// g <- g + weight_decay·p                          unless decoupled_weight_decay
+/// g <- g + weight_decay·p, decay = 0             or, with decoupled_weight_decay
+/// g <- g, decay = learning_rate·weight_decay
 /// m <- beta1·m + (1 - beta1)·g
 /// v <- beta2·v + (1 - beta2)·g²
 /// c1 = 1 - beta1^t, c2 = 1 - beta2^t
@@ -24,8 +23,7 @@ use crate::optim::{
 /// d  = r·(m/c1)·√c2/(√v + eps)                     if eps_placement is Root
 /// d  = r·(m/c1)/(√(v/c2) + eps)                    if eps_placement is CorrectedRoot
 /// d  = r·(m/c1)/√(v/c2 + eps)                      if eps_placement is InRoot
-/// p <- p - learning_rate·d
-/// p <- p - learning_rate·weight_decay·p, with p before the step    if decoupled_weight_decay
+/// p <- p - learning_rate·d - decay·p
 /// ```
 ///
 /// State: `m`, the running mean of gradients; `v`, that of their squares
@@ -42,13 +40,13 @@ pub struct RAdam {
     pub beta2: f64,
     /// Added to the root; 1e-8.
     pub eps: f64,
-    /// Where `eps` is added; after the root as it is.
+    /// Where `eps` is added; `Root`.
     pub eps_placement: EpsPlacement,
     /// Length of the running mean of squares above which its root is divided by; 5.
     pub rho_threshold: f64,
     /// Weight decay, coupled or decoupled; 0.
     pub weight_decay: f64,
-    /// Whether the weight decay stays out of the gradient and is scaled by the learning rate; false, it is an L2 penalty.
+    /// Whether the weight decay stays out of the gradient and is scaled by the learning rate, or is an L2 penalty; false.
     pub decoupled_weight_decay: bool,
 }
 
@@ -94,7 +92,8 @@ impl UpdateRule for RAdam {
             weight_decay,
             decoupled_weight_decay: _,
         } = *self;
-        const THRESHOLD: Range = Range::AtLeast(4.0, "at least 4 and finite, because the variance of the rate is infinite below");
+        const THRESHOLD: Range =
+            Range::AtLeast(4.0, "at least 4 and finite, because the variance of the rate is infinite below");
         let [beta1, beta2, eps] = moment_ranges(beta1, beta2, eps);
         vec![
             Hyperparameter::new("learning_rate", learning_rate, Range::NonNegative),

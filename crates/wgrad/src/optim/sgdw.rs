@@ -9,10 +9,10 @@ use crate::optim::{
 /// Gradient descent with momentum and decoupled weight decay (Loshchilov & Hutter 2019, "Decoupled weight decay regularization").
 ///
 /// ```text
+/// decay = weight_decay·learning_rate                            if decay_scale is LearningRate
+/// decay = weight_decay·learning_rate/(learning_rate as set)     if decay_scale is Schedule
 /// b <- momentum·b + g
 /// p <- p - learning_rate·b - decay·p
-/// decay = weight_decay·learning_rate                          if decay_scale is LearningRate
-/// decay = weight_decay·learning_rate/(learning_rate as set)   if decay_scale is Schedule
 /// ```
 ///
 /// State: `b`, the velocity, in units of the gradient
@@ -28,7 +28,7 @@ pub struct SgdW {
     pub momentum: f64,
     /// Weight decay, decoupled: it does not enter the gradient; 0.01.
     pub weight_decay: f64,
-    /// What the decay is scaled by; the learning rate.
+    /// What the decay is scaled by; `LearningRate`.
     pub decay_scale: DecayScale,
 }
 

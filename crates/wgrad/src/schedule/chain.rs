@@ -4,8 +4,8 @@ use crate::Error;
 use crate::optim::Hyperparameter;
 use crate::schedule::{Constant, Curve, Schedule, SqrtDecay, UPDATES, Warmup, validate};
 
-/// Schedules one after another: each piece counts its updates from its own start, and takes over at the update where the one before has
-/// had its number.
+/// Schedules one after another: each piece counts its updates from its own start, and takes over at the update where the one
+/// before has had its number.
 ///
 /// ```text
 /// value of piece i at t - (steps of the pieces before it), last after the pieces
@@ -13,8 +13,8 @@ use crate::schedule::{Constant, Curve, Schedule, SqrtDecay, UPDATES, Warmup, val
 ///
 /// End: what `last` does after its own.
 ///
-/// Differs: optax's `join_schedules` is the same; torch's `SequentialLR` is the same with milestones for numbers, but its pieces change the rate
-/// step by step, so where one starts from depends on what came before.
+/// Differs: optax's `join_schedules` is the same; torch's `SequentialLR` is the same with milestones for numbers, but its
+/// pieces change the rate step by step, so where one starts from depends on what came before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chain {
     /// Schedules with the number of updates that each is used for.
@@ -36,11 +36,10 @@ impl Chain {
         Self::new([(warmup.into(), steps)], then)
     }
 
-    /// [`Warmup`] to `peak`, `stable` updates there, then [`SqrtDecay`] to 0 in the last `decay` (Hägele et al. 2024, who take a fifth of all
-    /// for them).
+    /// [`Warmup`] to `peak`, `stable` updates there, then [`SqrtDecay`] to 0 in the last `decay` (Hägele et al. 2024, who take
+    /// a fifth of all for them).
     pub fn warmup_stable_decay(peak: f64, warmup: u64, stable: u64, decay: u64) -> Self {
-        let pieces =
-            [(Warmup { peak, steps: warmup }.into(), warmup), (Constant { value: peak }.into(), stable)];
+        let pieces = [(Warmup { peak, steps: warmup }.into(), warmup), (Constant { value: peak }.into(), stable)];
         Self::new(pieces, SqrtDecay::new(peak, decay))
     }
 

@@ -11,8 +11,8 @@ use crate::schedule::{Curve, UPDATES, passed, updates_field, value_field, wave};
 ///
 /// End: if `periodic` it rises again from update number `steps` on, for as long as it fell, and so on; if not it holds `end`.
 ///
-/// Differs: torch's `CosineAnnealingLR` is periodic; optax's `cosine_decay_schedule` and keras's `CosineDecay` hold the end, which they take
-/// as a part of the initial value.
+/// Differs: torch's `CosineAnnealingLR` is periodic; optax's `cosine_decay_schedule` and keras's `CosineDecay` hold the end,
+/// which they take as a part of the initial value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cosine {
     /// Value at the first update.
@@ -63,8 +63,9 @@ impl Curve for Cosine {
 ///
 /// End: none; it goes on restarting.
 ///
-/// Differs: torch also takes fractions of epochs for `t`; optax's `sgdr_schedule` is a list of pieces, each with a warm-up and a peak of its
-/// own, which is a [`Chain`](crate::schedule::Chain) here; keras's `CosineDecayRestarts` grows by 2 by default, and can lower the peaks.
+/// Differs: torch also takes fractions of epochs for `t`; optax's `sgdr_schedule` is a list of pieces, each with a warm-up and
+/// a peak of its own, which is a [`Chain`](crate::schedule::Chain) here; keras's `CosineDecayRestarts` grows by 2 by default,
+/// and can lower the peaks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WarmRestarts {
     /// Value at the first update and at every restart.

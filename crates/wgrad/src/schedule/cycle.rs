@@ -4,8 +4,8 @@ use crate::Error;
 use crate::optim::{Hyperparameter, Range};
 use crate::schedule::{Curve, line, updates_field, validate, value_field, wave};
 
-/// Rises and falls in straight lines, again and again: torch's `CyclicLR` (Smith 2017, Cyclical Learning Rates for Training Neural
-/// Networks). Its momentum counterpart, [`Cyclic::counterpart`], goes the other way at the same time.
+/// Rises and falls in straight lines, again and again: torch's `CyclicLR` (Smith 2017, Cyclical Learning Rates for Training
+/// Neural Networks). Its momentum counterpart, [`Cyclic::counterpart`], goes the other way at the same time.
 ///
 /// ```text
 /// start + (peak - start)·x·s
@@ -16,8 +16,8 @@ use crate::schedule::{Curve, line, updates_field, validate, value_field, wave};
 ///
 /// End: none; it goes on in cycles.
 ///
-/// Differs: torch drives the momentum (`beta1` where there is one) too unless told not to, here it is a schedule of its own; torch can take a
-/// function for `s`; optax and keras have none.
+/// Differs: torch drives the momentum (`beta1` where there is one) too unless told not to, here it is a schedule of its own;
+/// torch can take a function for `s`; optax and keras have none.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cyclic {
     /// Value at the start of every cycle.
@@ -52,8 +52,8 @@ impl Cyclic {
         Self { start, peak, up: 2000, down: 2000, shape: CyclicShape::Triangular }
     }
 
-    /// What drives the momentum beside this learning rate: `high` where the rate is lowest, `low` where it is highest. torch takes 0.8
-    /// and 0.9.
+    /// What drives the momentum beside this learning rate: `high` where the rate is lowest, `low` where it is highest. torch
+    /// takes 0.8 and 0.9.
     pub const fn counterpart(&self, low: f64, high: f64) -> Self {
         Self { start: high, peak: low, ..*self }
     }
@@ -96,8 +96,8 @@ impl Curve for Cyclic {
     }
 }
 
-/// Rises once and falls to almost nothing: torch's `OneCycleLR` (Smith & Topin 2019, Super-Convergence). Its momentum counterpart,
-/// [`OneCycle::counterpart`], goes the other way at the same time.
+/// Rises once and falls to almost nothing: torch's `OneCycleLR` (Smith & Topin 2019, Super-Convergence). Its momentum
+/// counterpart, [`OneCycle::counterpart`], goes the other way at the same time.
 ///
 /// ```text
 /// two phases:   start to peak over t in [0, a - 1], peak to end over [a - 1, steps - 1]
@@ -107,9 +107,10 @@ impl Curve for Cyclic {
 ///
 /// End: holds `end` from update number `steps - 1` on.
 ///
-/// Differs: torch drives the momentum (`beta1` where there is one) too unless told not to, here it is a schedule of its own, and torch
-/// extrapolates the last phase by one update and then refuses to go on; optax's `cosine_onecycle_schedule` and `linear_onecycle_schedule` end
-/// their phases one update later, at whole updates, and drive no momentum, and the linear one has its third phase at a place of its own.
+/// Differs: torch drives the momentum (`beta1` where there is one) too unless told not to, here it is a schedule of its own,
+/// and torch extrapolates the last phase by one update and then refuses to go on; optax's `cosine_onecycle_schedule` and
+/// `linear_onecycle_schedule` end their phases one update later, at whole updates, and drive no momentum, and the linear one
+/// has its third phase at a place of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OneCycle {
     /// Value at the first update; `peak`/25.
@@ -144,8 +145,8 @@ impl OneCycle {
         Self { start, peak, end: start / 1e4, steps, rising: 0.3, anneal: Anneal::Cosine, three_phase: false }
     }
 
-    /// What drives the momentum beside this learning rate: `high` where the rate is lowest, `low` where it is highest. torch takes 0.85
-    /// and 0.95.
+    /// What drives the momentum beside this learning rate: `high` where the rate is lowest, `low` where it is highest. torch
+    /// takes 0.85 and 0.95.
     pub const fn counterpart(&self, low: f64, high: f64) -> Self {
         Self { start: high, peak: low, end: high, ..*self }
     }

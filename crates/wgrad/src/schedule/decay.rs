@@ -11,8 +11,8 @@ use crate::schedule::{Curve, line, passed, updates_field, value_field};
 ///
 /// End: none.
 ///
-/// Differs: torch's `ConstantLR` multiplies by 1/3 for the first 5 updates, so it is a [`Piecewise`](crate::schedule::Piecewise)
-/// here.
+/// Differs: torch's `ConstantLR` multiplies by 1/3 for the first 5 updates, so it is a
+/// [`Piecewise`](crate::schedule::Piecewise) here.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Constant {
     /// The value.
@@ -46,7 +46,8 @@ impl Curve for Constant {
 ///
 /// End: none; it tends to 0.
 ///
-/// Differs: torch and optax have none; with a warm-up before it, it is [`InverseSqrtWarmup`](crate::schedule::InverseSqrtWarmup).
+/// Differs: torch and optax have none; with a warm-up before it, it is
+/// [`InverseSqrtWarmup`](crate::schedule::InverseSqrtWarmup).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InverseSqrt {
     /// Value at the first update.
@@ -149,8 +150,8 @@ impl Curve for Exponential {
 ///
 /// End: none; it tends to 0.
 ///
-/// Differs: optax's `exponential_decay` takes the ratio of a number of updates, can wait before it falls, fall in steps and stop at an
-/// end value; keras's `ExponentialDecay` takes the ratio of a number of updates.
+/// Differs: optax's `exponential_decay` takes the ratio of a number of updates, can wait before it falls, fall in steps and
+/// stop at an end value; keras's `ExponentialDecay` takes the ratio of a number of updates.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Geometric {
     /// Value at the first update.
@@ -185,8 +186,8 @@ impl Curve for Geometric {
 ///
 /// End: holds `end` from update number `steps` on.
 ///
-/// Differs: torch's `PolynomialLR` ends at 0 and has 5 for `steps`; optax's `polynomial_schedule` has no default power, and can wait
-/// before it starts; keras's `PolynomialDecay` ends at 0.0001 by default, and can start over with more steps.
+/// Differs: torch's `PolynomialLR` ends at 0 and has 5 for `steps`; optax's `polynomial_schedule` has no default power, and can
+/// wait before it starts; keras's `PolynomialDecay` ends at 0.0001 by default, and can start over with more steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Polynomial {
     /// Value at the first update.

@@ -1,9 +1,9 @@
 //! Schedules: what drives a learning rate, a momentum or a weight decay over the updates.
 //!
-//! A [`Schedule`] is a pure function of the number of the update, counted from 0: it remembers nothing, so a run that is resumed
-//! has the same values as one that was not. It gives the value itself, not a factor on one, at every `u64`: what happens after
-//! its end is part of its definition. [`Chain`] puts schedules one after another, each counting from its own start.
-//! [`ReduceOnPlateau`] is no function of the update; its state is plain data.
+//! A [`Schedule`] is a pure function of the number of the update, counted from 0: it remembers nothing, so a run that is
+//! resumed has the same values as one that was not. It gives the value itself, not a factor on one, at every `u64`: what
+//! happens after its end is part of its definition. [`Chain`] puts schedules one after another, each counting from its own
+//! start. [`ReduceOnPlateau`] is no function of the update; its state is plain data.
 //!
 //! ```
 //! use wgrad::schedule::{Chain, Cosine, Schedule};
@@ -180,12 +180,12 @@ fn passed(t: u64, steps: u64) -> f64 {
     if t >= steps { 1.0 } else { t as f64 / steps as f64 }
 }
 
-/// The straight line from `a` to `b`, at `x` in `[0, 1]`.
+/// The straight line from `a` to `b`, at `x` in `[0, 1]`; exact at both.
 fn line(a: f64, b: f64, x: f64) -> f64 {
-    a + (b - a) * x
+    a * (1.0 - x) + b * x
 }
 
-/// The half wave of a cosine from `a` to `b`, at `x` in `[0, 1]`.
+/// The half wave of a cosine from `a` to `b`, at `x` in `[0, 1]`; exact at both.
 fn wave(a: f64, b: f64, x: f64) -> f64 {
-    b + (a - b) * (1.0 + (std::f64::consts::PI * x).cos()) / 2.0
+    line(b, a, (1.0 + (std::f64::consts::PI * x).cos()) / 2.0)
 }

@@ -1,8 +1,8 @@
 //! What lowers the learning rate when a metric stops improving.
 
-use crate::Error;
 use crate::optim::{Hyperparameter, Range};
 use crate::schedule::{validate, value_field};
+use crate::{Error, Page};
 
 /// Lowers the learning rate when a metric has not improved for a while: torch's `ReduceLROnPlateau`.
 ///
@@ -16,10 +16,10 @@ use crate::schedule::{validate, value_field};
 ///
 /// State: [`PlateauState`]: `best`, `bad`, `resting`, and the factor on the scheduled rate that the changes so far make.
 ///
-/// Differs: torch agrees, and has a rate and a lowest rate for every group, here one factor is for all of them; with a relative threshold
-/// and negative metrics it takes a slightly worse one for better, and so does this. optax's `reduce_on_plateau` lowers at the bad metric
-/// number `patience`, one earlier, scales steps instead of the rate, and can average metrics; keras's `ReduceLROnPlateau` lowers one
-/// earlier, and has an absolute threshold only.
+/// Differs: torch agrees, and has a rate and a lowest rate for every group, here one factor is for all of them; with a relative
+/// threshold and negative metrics it takes a slightly worse one for better, and so does this. optax's `reduce_on_plateau`
+/// lowers at the bad metric number `patience`, one earlier, scales steps instead of the rate, and can average metrics; keras's
+/// `ReduceLROnPlateau` lowers one earlier, and has an absolute threshold only.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReduceOnPlateau {
     /// Which metrics are better; [`Goal::Lower`].
@@ -67,8 +67,7 @@ pub struct PlateauState {
     pub bad: u64,
     /// Metrics to come during which none is bad.
     pub resting: u64,
-    /// What the scheduled learning rate is multiplied by, for
-    /// [`Optimization::scalars`](crate::optim::Optimization::scalars).
+    /// What the scheduled learning rate is multiplied by, for [`Optimization::scalars`](crate::optim::Optimization::scalars).
     pub factor: f64,
 }
 
@@ -88,6 +87,14 @@ impl Default for ReduceOnPlateau {
 }
 
 impl ReduceOnPlateau {
+    /// Its source.
+    pub const PAGE: Page = Page {
+        family: "Plateau",
+        name: "ReduceOnPlateau",
+        file: "crates/wgrad/src/schedule/plateau.rs",
+        text: include_str!("plateau.rs"),
+    };
+
     /// Checks that every field is in its range.
     ///
     /// # Errors
@@ -123,8 +130,9 @@ impl ReduceOnPlateau {
     }
 
     /// The state after a metric, given the learning rate that the schedule has at this time, without any factor
-    /// ([`Optimization::learning_rate`](crate::optim::Optimization::learning_rate)): `min_rate` and `eps` are about the rate itself, which is
-    /// that times the factor. A rate that the schedule takes below `min_rate` is left alone. A metric that is not a number is bad.
+    /// ([`Optimization::learning_rate`](crate::optim::Optimization::learning_rate)): `min_rate` and `eps` are about the rate
+    /// itself, which is that times the factor. A rate that the schedule takes below `min_rate` is left alone. A metric that is
+    /// not a number is bad.
     pub fn observe(&self, before: PlateauState, metric: f64, scheduled_rate: f64) -> PlateauState {
         let PlateauState { mut best, mut bad, mut resting, mut factor } = before;
         if self.is_better(metric, best) {

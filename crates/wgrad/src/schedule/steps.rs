@@ -105,8 +105,8 @@ impl Curve for MultiStep {
 ///
 /// End: holds the last value.
 ///
-/// Differs: optax's `piecewise_constant_schedule` multiplies by a factor from each update on; keras's `PiecewiseConstantDecay` changes one
-/// update later, because its boundaries still have the value before.
+/// Differs: optax's `piecewise_constant_schedule` multiplies by a factor from each update on; keras's `PiecewiseConstantDecay`
+/// changes one update later, because its boundaries still have the value before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Piecewise {
     /// Value before the first change.

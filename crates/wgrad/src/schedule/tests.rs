@@ -8,7 +8,10 @@ fn message(schedule: impl Into<Schedule>) -> String {
 
 #[test]
 fn errors_name_schedule_field_value_and_range() {
-    assert_eq!(message(Constant { value: f64::NAN }), "constant schedule: value is NaN, but must be at least 0 and finite");
+    assert_eq!(
+        message(Constant { value: f64::NAN }),
+        "constant schedule: value is NaN, but must be at least 0 and finite"
+    );
     assert_eq!(
         message(Geometric { initial: 0.1, gamma: 1.1 }),
         "geometric schedule: gamma is 1.1, but must be at least 0 and at most 1"

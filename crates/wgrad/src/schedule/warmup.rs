@@ -11,8 +11,8 @@ use crate::schedule::{Curve, line, passed, updates_field, value_field};
 ///
 /// End: holds `end` from update number `steps` on.
 ///
-/// Differs: optax's `linear_schedule` is the same, and from 0 its first update does nothing; torch's `LinearLR` takes `initial` as a part of `end`,
-/// see [`Linear::from_factor`], by default 1/3 over 5 updates.
+/// Differs: optax's `linear_schedule` is the same, and from 0 its first update does nothing; torch's `LinearLR` takes `initial`
+/// as a part of `end`, see [`Linear::from_factor`], by default 1/3 over 5 updates.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Linear {
     /// Value at the first update.
@@ -61,7 +61,8 @@ impl Curve for Linear {
 ///
 /// End: holds `peak`, which update number `steps - 1` reaches.
 ///
-/// Differs: torch has it as a `LambdaLR` only; optax and keras start their warm-ups at a value of its own, often 0, see [`Linear`].
+/// Differs: torch has it as a `LambdaLR` only; optax and keras start their warm-ups at a value that is given, often 0, see
+/// [`Linear`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Warmup {
     /// Value in the end.
@@ -88,7 +89,8 @@ impl Curve for Warmup {
     }
 }
 
-/// Rises in a straight line, then falls with the root of the number of updates (Vaswani et al. 2017, Attention Is All You Need).
+/// Rises in a straight line, then falls with the root of the number of updates (Vaswani et al. 2017, Attention Is All You
+/// Need).
 ///
 /// ```text
 /// peak·min((t + 1)/warmup, √(warmup/(t + 1)))
@@ -96,8 +98,8 @@ impl Curve for Warmup {
 ///
 /// End: none; it tends to 0.
 ///
-/// Differs: the paper gives `model^-½·min((t + 1)^-½, (t + 1)·warmup^-1.5)`, see [`InverseSqrtWarmup::transformer`]; torch, optax and keras have
-/// none.
+/// Differs: the paper gives `model^-½·min((t + 1)^-½, (t + 1)·warmup^-1.5)`, see [`InverseSqrtWarmup::transformer`]; torch,
+/// optax and keras have none.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InverseSqrtWarmup {
     /// Highest value.
