@@ -231,26 +231,31 @@ fn examine_glsl(files: &[PathBuf]) -> Findings {
 }
 
 /// What glslang wrongly refuses: naga clears workgroup memory by casting 0 to an array, `(float4[512])0`, which the compilers of
-/// DirectX take.
+/// DirectX take. Which of those casts it refuses depends on glslang's version and on the array's elements.
 const CLEARING_IS_REFUSED: &str = "array constructor needs one argument per array element";
 
 /// Because of that, HLSL is given to glslang without it ([`Checks::UNCLEARED`]). This fails once that is no longer needed.
 ///
 /// # Errors
-/// If glslang takes HLSL that clears workgroup memory.
-pub(super) fn clearing_is_still_refused(shaders: &[Shader], outside: &Outside) -> Result<(), String> {
-    let Some(shader) = shaders.iter().find(|shader| shader.wgsl.contains("var<workgroup>")) else {
+/// If glslang takes all HLSL that clears workgroup memory, or refuses some for another reason.
+pub(super) fn clearing_is_still_refused<'a>(
+    shaders: impl Iterator<Item = &'a Shader>,
+    outside: &Outside,
+) -> Result<(), String> {
+    let mut with_memory = shaders.filter(|shader| shader.wgsl.contains("var<workgroup>")).peekable();
+    if with_memory.peek().is_none() {
         return Err("no shader has workgroup memory".to_owned());
-    };
-    let valid = translate::validate(&shader.wgsl, shader.subgroups)?;
-    let file = outside.scratch.file("cleared.hlsl");
-    let answer = hlsl(&file, &valid, ShaderModel::V6_0, Checks::ALL, outside);
-    tools::remove(&file);
-    match answer {
-        Err(message) if message.contains(CLEARING_IS_REFUSED) => Ok(()),
-        Err(message) => Err(message),
-        Ok(()) => {
-            Err("glslang now takes HLSL that clears workgroup memory: give it that, and remove this check".to_owned())
+    }
+    for shader in with_memory {
+        let valid = translate::validate(&shader.wgsl, shader.subgroups)?;
+        let file = outside.scratch.file("cleared.hlsl");
+        let answer = hlsl(&file, &valid, ShaderModel::V6_0, Checks::ALL, outside);
+        tools::remove(&file);
+        match answer {
+            Err(message) if message.contains(CLEARING_IS_REFUSED) => return Ok(()),
+            Err(message) => return Err(message),
+            Ok(()) => {}
         }
     }
+    Err("glslang now takes HLSL that clears workgroup memory: give it that, and remove this check".to_owned())
 }

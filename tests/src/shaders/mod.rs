@@ -130,7 +130,8 @@ pub fn check_all(scope: Scope) -> Result<Report, String> {
     let outside = Outside { tools: present, scratch: Scratch::new()? };
     let mut findings = examine(&shaders, &samples, &outside);
     if outside.tools.contains(&Tool::Glslang) {
-        findings.errors.extend(clearing_is_still_refused(&shaders, &outside).err());
+        let sampled = shaders.iter().zip(&samples).filter_map(|(shader, sampled)| sampled.then_some(shader));
+        findings.errors.extend(clearing_is_still_refused(sampled, &outside).err());
     }
     Ok(Report {
         files,
