@@ -2,7 +2,7 @@
 //! graph, its gradient, an optimizer, a program of two entries, a plan, a session.
 
 use anyhow::{Context, Result};
-use wgrad::optim::{self, Optimizer, Sgd};
+use wgrad::optim::{self, Optimization, Sgd};
 use wgrad::plan::{PrepareOptions, Session, Source};
 use wgrad::{Builder, Device, Entry, EntryId, Fetch, HostSlice, Init, Program, Role, Scalar, TensorType, lower};
 
@@ -22,7 +22,7 @@ fn main() -> Result<()> {
 
 /// Every iterate as x, y and the function's value, the start included.
 fn descend(device: &Device) -> Result<Vec<[f32; 3]>> {
-    let optimizer = Optimizer::from(Sgd { learning_rate: 0.1, ..Sgd::default() });
+    let optimizer = Optimization::from(Sgd { learning_rate: 0.1, ..Sgd::default() });
     let program = program(&optimizer)?;
     let (look, step) = (EntryId::from_index(0), EntryId::from_index(1));
     let plan = lower(&program, device.backend().target())?;
@@ -36,12 +36,12 @@ fn descend(device: &Device) -> Result<Vec<[f32; 3]>> {
         if iterate[2] < LIMIT || iterate[2].is_nan() {
             return Ok(iterates);
         }
-        session.run(step, &[HostSlice::F32(&optimizer.scalars_f32(iterates.len() as u64))])?;
+        session.run(step, &[HostSlice::F32(&optimizer.scalars_f32((iterates.len() as u64).into()))])?;
     }
 }
 
 /// The entry `look` fetches x, y and the value; the entry `step` makes one update.
-fn program(optimizer: &Optimizer) -> Result<Program> {
+fn program(optimizer: &Optimization) -> Result<Program> {
     let builder = Builder::new();
     let start = Init::Fill(Scalar::F32(-3.0));
     let x = builder.variable("x", TensorType::f32([]), start.clone(), Role::Parameter)?;
@@ -54,7 +54,7 @@ fn program(optimizer: &Optimizer) -> Result<Program> {
         .to_vec();
     let entries = vec![
         Entry { name: "look".to_owned(), fetches, ..Entry::default() },
-        Entry { name: "step".to_owned(), feeds: vec![applied.scalars], updates: applied.updates, ..Entry::default() },
+        Entry { name: "step".to_owned(), feeds: applied.feeds, updates: applied.updates, ..Entry::default() },
     ];
     Ok(Program { graph: builder.into_graph(), entries })
 }

@@ -3,6 +3,7 @@
 
 pub mod corpus;
 pub mod defects;
+pub mod docs;
 pub mod engine;
 pub mod golden;
 pub mod gradients;

@@ -14,6 +14,7 @@ mod cases;
 mod compare;
 mod complete;
 mod json;
+mod optimizers;
 mod report;
 mod steps;
 mod table;
@@ -80,7 +81,7 @@ impl Extent {
 pub const STEPS: &str = "steps";
 
 /// Something to run on engines.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Job {
     /// A case, by position.
     Case(usize, Pass),

@@ -66,9 +66,6 @@ const fn only(file: &'static str, what: &'static str, only: Only, reason: &'stat
 const ELEMENTWISE: &str = "ops_elementwise.json";
 const LOSS: &str = "ops_norm_loss.json";
 const EDGE: &str = "ops_edge.json";
-const SGD: &str = "optimizers_sgd.json";
-const ADAPTIVE: &str = "optimizers_adaptive.json";
-const OTHER: &str = "optimizers_other.json";
 
 const ACTIVATION: &str = "the activation is not built yet";
 const NORMALISATION: &str = "normalisation layers are not built yet";
@@ -128,32 +125,10 @@ pub const LIST: &[Unsupported] = &[
     every(EDGE, "hinge", LOSSES),
     every(EDGE, "layer_norm", NORMALISATION),
     every(EDGE, "rms_norm", NORMALISATION),
-    every(SGD, "sgdw", OPTIMIZER),
-    every(SGD, "momentum_ema", OPTIMIZER),
-    every(SGD, "momentum_ema_unbiased", OPTIMIZER),
-    every(SGD, "nesterov_ema_lookahead", OPTIMIZER),
-    every(SGD, "nesterov_lookahead", OPTIMIZER),
-    every(SGD, "adagrad", OPTIMIZER),
-    every(SGD, "adadelta", OPTIMIZER),
-    every(SGD, "lookahead", OPTIMIZER),
-    every(SGD, "sgd_clip_value", OPTIMIZER),
-    every(SGD, "sgd_clip_norm", OPTIMIZER),
-    every(ADAPTIVE, "adam_no_bias_correction", OPTIMIZER),
-    every(ADAPTIVE, "adamw", OPTIMIZER),
-    every(ADAPTIVE, "amsgrad", OPTIMIZER),
-    every(ADAPTIVE, "amsgrad_max_of_corrected", OPTIMIZER),
-    every(ADAPTIVE, "adamax", OPTIMIZER),
-    every(ADAPTIVE, "nadam", OPTIMIZER),
-    every(ADAPTIVE, "nadam_dozat", OPTIMIZER),
-    every(ADAPTIVE, "radam", OPTIMIZER),
-    every(ADAPTIVE, "radam_paper", OPTIMIZER),
-    every(OTHER, "*", OPTIMIZER),
     only("mlp.json", "*", Only::With("batch_norm"), "batch normalisation is not built yet"),
     every("special.json", "sparse_adam", OPTIMIZER),
     every("special.json", "gradient_accumulation", "gradient accumulation is not built yet"),
-    every("special.json", "gradient_noise", "gradient noise is not built yet"),
     every("special.json", "newton", "Newton's method is not built yet"),
-    every("schedules.json", "*", "learning-rate schedules are not built yet"),
     every("init.json", "*", "only Kaiming and Xavier initialisation are built yet, and tested where they are defined"),
     every("digits.json", "*", "reference accuracies of many optimizers; the digits example tests its own"),
 ];

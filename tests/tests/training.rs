@@ -6,7 +6,7 @@ use std::path::Path;
 use wgrad::data::{Batch, Batches, Dataset, Order, read_csv};
 use wgrad::loss::Loss;
 use wgrad::nn::{Activation, Mlp};
-use wgrad::optim::{Adam, Momentum, Optimizer, RmsProp, Sgd};
+use wgrad::optim::{Adam, Momentum, Optimization, Optimizer, RmsProp, Sgd};
 use wgrad::train::{TrainOptions, TrainProgram};
 use wgrad_core::plan::{BufferClass, Counters, Session, Source};
 use wgrad_core::{EntryId, HostSlice, HostVec, VarId, lower};
@@ -62,7 +62,7 @@ fn options(loss: Loss, optimizer: Optimizer, batch_rows: usize) -> TrainOptions 
 /// A training program with the batches of its first epoch.
 struct Job {
     program: TrainProgram,
-    optimizer: Optimizer,
+    optimizer: Optimization,
     batches: Vec<(EntryId, Batch)>,
 }
 
@@ -72,7 +72,7 @@ fn job(model: &Mlp, dataset: &Dataset, options: &TrainOptions) -> Job {
     let batches = Batches::new(dataset, options.batch_rows, order)
         .map(|batch| (program.train.iter().find(|(_, rows)| *rows == batch.rows).unwrap().0, batch))
         .collect();
-    Job { program, optimizer: options.optimizer, batches }
+    Job { program, optimizer: options.optimizer.clone(), batches }
 }
 
 impl Job {
@@ -83,7 +83,7 @@ impl Job {
     fn step(&self, session: &mut dyn Session, step: u64) {
         let index = usize::try_from(step - 1).unwrap() % self.batches.len();
         let (entry, batch) = &self.batches[index];
-        let scalars = self.optimizer.scalars_f32(step);
+        let scalars = self.optimizer.scalars_f32((step).into());
         let feeds = [HostSlice::F32(&scalars), HostSlice::F32(&batch.features), batch.targets.as_slice()];
         session.run(*entry, &feeds).unwrap();
     }
@@ -102,7 +102,7 @@ impl Job {
         let mut oracle = Oracle::new(&self.program.program).unwrap();
         let mut losses = Vec::new();
         for (step, (entry, batch)) in (1..).zip(&self.batches) {
-            let scalars = self.optimizer.scalars(step);
+            let scalars = self.optimizer.scalars(step, 1.0);
             let targets = match batch.targets.as_slice() {
                 HostSlice::F32(v) => OracleFeed::F32(v),
                 HostSlice::U32(v) => OracleFeed::U32(v),

@@ -5,6 +5,7 @@
 
 mod ci;
 mod device;
+mod docs;
 mod drivers;
 mod packages;
 mod parity;
@@ -36,6 +37,8 @@ enum Command {
     Programs(programs::Args),
     /// Checks and translates every shader and every kernel of the test corpus for every platform
     Shaders(shaders::Args),
+    /// Writes the documents that are made from the code
+    Docs(docs::Args),
     /// Checks the rules that no compiler checks
     Tidy,
     /// Runs everything that a change has to pass
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Parity(args) => parity::run(&args),
         Command::Programs(args) => programs::run(&args),
         Command::Shaders(args) => shaders::run(&args),
+        Command::Docs(args) => docs::run(&args),
         Command::Tidy => tidy::run(),
         Command::Ci(args) => ci::run(&args),
     };

@@ -79,7 +79,7 @@ pub struct FeedDecl {
 pub enum Role {
     /// A trained parameter.
     Parameter,
-    /// An optimizer's memory for one parameter, of its shape.
+    /// An optimizer's memory for one parameter, of its shape, or a single number of shape `[]`.
     State {
         /// Name of the slot: `m`, `v`, …
         slot: String,
@@ -181,11 +181,11 @@ impl Graph {
             let Some(parameter) = self.variables.get(of.index()) else {
                 return Err(GraphError::UnknownId { op: "variable", what: of.to_string() });
             };
-            if parameter.ty.shape != ty.shape {
+            if !ty.shape.fits_state_of(&parameter.ty.shape) {
                 return Err(GraphError::Invalid {
                     at: at(),
                     reason: format!(
-                        "state '{slot}' must have the shape of its parameter '{}', {}",
+                        "state '{slot}' must have the shape of its parameter '{}', {}, or be a single number",
                         parameter.name, parameter.ty
                     ),
                 });

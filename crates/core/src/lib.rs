@@ -29,6 +29,7 @@ mod op;
 mod philox;
 pub mod plan;
 mod program;
+mod random;
 mod rules;
 mod shape;
 mod simplify;

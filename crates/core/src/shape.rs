@@ -13,6 +13,11 @@ pub const RANK_MAX: usize = 8;
 pub struct Shape(Box<[usize]>);
 
 impl Shape {
+    /// Whether an optimizer may keep something of this shape for a parameter: as much as the parameter, or one number.
+    pub(crate) fn fits_state_of(&self, parameter: &Self) -> bool {
+        self == parameter || self.rank() == 0
+    }
+
     /// The shape of a scalar.
     pub fn scalar() -> Self {
         Self::default()

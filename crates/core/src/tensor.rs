@@ -136,34 +136,6 @@ impl Builder {
         self.push(Op::Iota { shape: shape.into(), axis })
     }
 
-    /// Philox bits: see [`Op::RandomBits`].
-    ///
-    /// # Errors
-    /// If `state` is not `u32[4]` or the shape is too large.
-    pub fn random_bits<'g>(
-        &'g self,
-        state: Tensor<'g>,
-        stream: u32,
-        shape: impl Into<Shape>,
-    ) -> Result<Tensor<'g>, GraphError> {
-        self.own("random_bits", state)?;
-        self.push(Op::RandomBits { state: state.id, stream, shape: shape.into() })
-    }
-
-    /// Random floats, uniform on `[0, 1)`: the upper 24 bits of [`Builder::random_bits`], which a float holds exactly.
-    ///
-    /// # Errors
-    /// If `state` is not `u32[4]` or the shape is too large.
-    pub fn uniform<'g>(
-        &'g self,
-        state: Tensor<'g>,
-        stream: u32,
-        shape: impl Into<Shape>,
-    ) -> Result<Tensor<'g>, GraphError> {
-        let bits = self.random_bits(state, stream, shape)?;
-        bits.div(256u32)?.cast(DType::F32)?.mul(1.0 / 16_777_216.0)
-    }
-
     /// Operands one after another along an axis. Many are joined in groups, since a device sees only some buffers at a time.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ fn check_variable(graph: &Graph, variable: &VariableDecl) -> Vec<GraphError> {
         Role::State { slot, of } => match graph.variables().get(of.index()) {
             None => reasons.push(format!("state '{slot}' is of {of}, which does not exist")),
             Some(parameter) => {
-                if parameter.ty.shape != variable.ty.shape {
+                if !variable.ty.shape.fits_state_of(&parameter.ty.shape) {
                     reasons.push(format!("state '{slot}' is of '{}' {}, another shape", parameter.name, parameter.ty));
                 }
                 if matches!(parameter.role, Role::State { .. }) {

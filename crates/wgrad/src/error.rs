@@ -36,7 +36,7 @@ pub enum Error {
     /// A hyperparameter outside its range.
     #[error("{optimizer}: {field} is {value}, but must be {allowed}")]
     Hyperparameter {
-        /// The optimizer.
+        /// The optimizer or schedule.
         optimizer: &'static str,
         /// The field.
         field: &'static str,

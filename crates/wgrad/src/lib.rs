@@ -36,12 +36,15 @@ mod ids;
 pub mod loss;
 pub mod nn;
 pub mod optim;
+mod page;
+pub mod schedule;
 pub mod train;
 
 pub use device::{
     ADAPTER_VARIABLE, BACKEND_VARIABLE, BackendChoice, Device, DeviceInfo, DeviceKind, DeviceSelector, devices,
 };
 pub use error::Error;
+pub use page::Page;
 pub use wgrad_core::plan;
 pub use wgrad_core::{
     Arg, Binary, Builder, Compare, DType, Entry, EntryId, FeedDecl, FeedId, Fetch, Graph, GraphError, HostSlice,

@@ -6,12 +6,12 @@ use serde_json::Value;
 use wgrad::Error;
 use wgrad::loss::{cross_entropy, mse};
 use wgrad::nn::{Activation, Initializer, Linear, Model, Params};
-use wgrad::optim::{Optimizer, SCALARS_FEED, apply};
+use wgrad::optim::{Optimization, SCALARS_FEED, apply};
 use wgrad_core::{Builder, Entry, Fetch, Program, Tensor, TensorType, VarId};
 
 use crate::corpus::feed;
 use crate::engine::Data;
-use crate::golden::optimizers::optimizer;
+use crate::golden::hyper::optimizer;
 use crate::golden::{list, number, numbers, tensor, text};
 
 /// A training run on one fixed batch.
@@ -22,7 +22,7 @@ pub struct Run {
     /// Entry 0 is the training step, which fetches the loss and then the gradients, and entry 1 the network's output.
     pub program: Program,
     /// The optimizer.
-    pub optimizer: Optimizer,
+    pub optimizer: Optimization,
     /// The parameters by name, in the order of the gradients.
     pub parameters: Vec<(String, VarId)>,
     /// Rows of input.
@@ -44,7 +44,7 @@ pub struct Run {
 impl Run {
     /// Feeds of the training step, counted from 1.
     pub fn feeds(&self, step: u64) -> Vec<Data> {
-        vec![self.x.clone(), self.y.clone(), Data::Float(self.optimizer.scalars(step))]
+        vec![self.x.clone(), self.y.clone(), Data::Float(self.optimizer.scalars(step, 1.0))]
     }
 }
 

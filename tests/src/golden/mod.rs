@@ -5,9 +5,11 @@
 //! support yet stands in [`crate::unsupported`]; every other case has to run.
 
 pub mod check;
+pub mod hyper;
 pub mod mlp;
 pub mod ops;
 pub mod optimizers;
+pub mod schedules;
 
 use std::path::PathBuf;
 

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use wgrad::optim::{Adam, Momentum, Optimizer, RmsProp, Sgd, apply};
+use wgrad::optim::{Optimization, SCALARS_FEED, Sgd, State};
 use wgrad_core::{
     Builder, Entry, Fetch, GraphError, Init, Program, Role, Scalar, SliceRange, Tensor, TensorType, VarId,
 };
 
 use crate::corpus::feed;
 use crate::engine::Data;
+use crate::golden::hyper::optimizer;
 use crate::golden::{list, number, numbers, size, sizes, text};
 
 /// A trajectory of parameters under an optimizer.
@@ -19,8 +20,8 @@ pub struct Trajectory {
     pub name: String,
     /// One entry, the step. Its first feed takes the optimizer's scalars.
     pub program: Program,
-    /// The optimizer.
-    pub optimizer: Optimizer,
+    /// The optimizer with what is around it.
+    pub optimization: Optimization,
     /// The parameters, with what they start from.
     pub parameters: Vec<(VarId, Vec<f64>)>,
     /// Gradients by step and parameter where they are fed, else empty.
@@ -32,7 +33,7 @@ pub struct Trajectory {
 impl Trajectory {
     /// What to feed at a step, counted from 1.
     pub fn feeds(&self, step: u64) -> Vec<Data> {
-        let mut feeds = vec![Data::Float(self.optimizer.scalars(step))];
+        let mut feeds = vec![Data::Float(self.optimization.scalars(step, 1.0))];
         let fed = usize::try_from(step - 1).ok().and_then(|i| self.gradients.get(i));
         feeds.extend(fed.into_iter().flatten().map(|g| Data::Float(g.clone())));
         feeds
@@ -41,40 +42,6 @@ impl Trajectory {
     /// The last step that the reference records.
     pub fn steps(&self) -> u64 {
         self.wanted.keys().next_back().copied().unwrap_or(0)
-    }
-}
-
-/// The optimizer of a name with hyperparameters as the reference files write them.
-///
-/// # Errors
-/// If there is no such optimizer or it lacks one of the hyperparameters.
-pub fn optimizer(name: &str, hyper: &Value) -> Result<Optimizer, String> {
-    let mut rest = hyper.as_object().cloned().ok_or("no hyperparameters")?;
-    let mut float = |name: &str| rest.remove(name).map_or(Ok(0.0), |v| number(&v));
-    let learning_rate = float("lr")?;
-    let weight_decay = float("weight_decay")?;
-    let flag = |name: &str, value: Value| value.as_bool().ok_or_else(|| format!("{name} is {value}"));
-    let optimizer: Optimizer = match name {
-        "sgd" => Sgd { learning_rate, weight_decay }.into(),
-        "momentum" => {
-            let (momentum, dampening) = (float("momentum")?, float("dampening")?);
-            let nesterov = flag("nesterov", rest.remove("nesterov").unwrap_or(Value::Bool(false)))?;
-            Momentum { learning_rate, momentum, dampening, nesterov, weight_decay }.into()
-        }
-        "rmsprop" => {
-            let (alpha, eps, momentum) = (float("alpha")?, float("eps")?, float("momentum")?);
-            let centered = flag("centered", rest.remove("centered").unwrap_or(Value::Bool(false)))?;
-            RmsProp { learning_rate, alpha, eps, momentum, centered, weight_decay }.into()
-        }
-        "adam" | "adam_l2" => {
-            let (beta1, beta2, eps) = (float("beta1")?, float("beta2")?, float("eps")?);
-            Adam { learning_rate, beta1, beta2, eps, weight_decay }.into()
-        }
-        _ => return Err(format!("the optimizer '{name}' is neither known nor listed as unsupported")),
-    };
-    match rest.keys().next() {
-        None => Ok(optimizer),
-        Some(unknown) => Err(format!("the optimizer '{name}' has no hyperparameter '{unknown}'")),
     }
 }
 
@@ -87,7 +54,7 @@ pub fn case(file: &Value, case: &Value) -> Result<Trajectory, String> {
         .iter()
         .find(|p| p["name"] == case["problem"])
         .ok_or_else(|| format!("there is no problem {}", case["problem"]))?;
-    let optimizer = optimizer(text(&case["optimizer"])?, &case["hyper"])?;
+    let optimization = optimizer(text(&case["optimizer"])?, &case["hyper"])?;
     let mut wanted = BTreeMap::new();
     for (step, tensors) in case["params"].as_object().ok_or("no params")? {
         let step = step.parse().map_err(|_| format!("step '{step}'"))?;
@@ -105,7 +72,7 @@ pub fn case(file: &Value, case: &Value) -> Result<Trajectory, String> {
     };
     let builder = Builder::new();
     let fed = !gradients.is_empty();
-    let (entry, variables) = step(&builder, &optimizer, &shapes, |entry, parameters| {
+    let (entry, variables) = step(&builder, &optimization, &shapes, |entry, parameters| {
         if fed {
             return shapes
                 .iter()
@@ -128,7 +95,7 @@ pub fn case(file: &Value, case: &Value) -> Result<Trajectory, String> {
     Ok(Trajectory {
         name: text(&case["name"])?.to_owned(),
         program: Program { graph: builder.into_graph(), entries: vec![entry] },
-        optimizer,
+        optimization,
         parameters: variables.into_iter().zip(init).collect(),
         gradients,
         wanted,
@@ -157,11 +124,11 @@ fn quadratic<'g>(
         .collect()
 }
 
-/// An entry that makes one step on parameters of the given shapes, given how to build their gradients. The feed of the
-/// optimizer's scalars comes first.
+/// An entry that makes one step on parameters of the given shapes, given how to build their gradients at the points where the
+/// optimizer wants them. The feed of the optimizer's scalars comes first.
 fn step<'g>(
     builder: &'g Builder,
-    optimizer: &Optimizer,
+    optimization: &Optimization,
     shapes: &[Vec<usize>],
     gradients: impl FnOnce(&mut Entry, &[Tensor<'g>]) -> Result<Vec<Tensor<'g>>, String>,
 ) -> Result<(Entry, Vec<VarId>), String> {
@@ -175,12 +142,18 @@ fn step<'g>(
         parameters.push(builder.variable(&name, ty, init, Role::Parameter).map_err(|e| e.to_string())?);
         variables.extend(builder.with(|g| g.find_variable(&name)));
     }
-    let gradients = gradients(&mut entry, &parameters)?;
-    let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
-    let applied = apply(builder, optimizer, &pairs).map_err(|e| e.to_string())?;
-    let scalars = builder.with(|g| g.find_feed(wgrad::optim::SCALARS_FEED)).ok_or("no feed of scalars")?;
+    let state = State::declare(builder, optimization, &parameters).map_err(|e| e.to_string())?;
+    // A frozen parameter takes part as it is, and its gradient is not asked for.
+    let trained = state.trained();
+    let place = |p: &Tensor<'g>| trained.iter().position(|t| t.id() == p.id());
+    let points = state.points().map_err(|e| e.to_string())?;
+    let all: Vec<_> = parameters.iter().map(|p| place(p).map_or(*p, |at| points[at])).collect();
+    let gradients = gradients(&mut entry, &all)?;
+    let gradients: Vec<_> =
+        parameters.iter().zip(gradients).filter(|(p, _)| place(p).is_some()).map(|(_, gradient)| gradient).collect();
+    let scalars = builder.with(|g| g.find_feed(SCALARS_FEED)).ok_or("no feed of scalars")?;
     entry.feeds.insert(0, scalars);
-    entry.updates = applied.updates;
+    entry.updates = state.updates(&gradients).map_err(|e| e.to_string())?;
     Ok((entry, variables))
 }
 
@@ -203,11 +176,11 @@ pub struct Classical {
 /// If it is written otherwise than the schema says.
 pub fn classical(case: &Value) -> Result<Classical, String> {
     let (a, b) = (number(&case["a"])?, number(&case["b"])?);
-    let optimizer: Optimizer = Sgd { learning_rate: number(&case["lr"])?, weight_decay: 0.0 }.into();
+    let optimization: Optimization = Sgd { learning_rate: number(&case["lr"])?, weight_decay: 0.0 }.into();
     let iterates: Vec<Vec<f64>> = list(&case["iterates_x_y_J"])?.iter().map(numbers).collect::<Result<_, _>>()?;
     let builder = Builder::new();
     let mut value = None;
-    let (mut entry, variables) = step(&builder, &optimizer, &[vec![], vec![]], |_, p| {
+    let (mut entry, variables) = step(&builder, &optimization, &[vec![], vec![]], |_, p| {
         let build = || {
             let j = p[0].square()?.mul(a)?.add(p[1].square()?.mul(b)?)?;
             Ok((j, builder.grad(j, p)?))
@@ -222,7 +195,7 @@ pub fn classical(case: &Value) -> Result<Classical, String> {
         trajectory: Trajectory {
             name: format!("{}, a {a}, b {b}", text(&case["function"])?),
             program: Program { graph: builder.into_graph(), entries: vec![entry] },
-            optimizer,
+            optimization,
             parameters: variables.into_iter().zip(start.map(|v| vec![v])).collect(),
             gradients: vec![],
             wanted: (0..).zip(&iterates).map(|(step, it)| (step, vec![vec![it[0]], vec![it[1]]])).collect(),

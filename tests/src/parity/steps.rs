@@ -9,35 +9,18 @@ use std::time::Instant;
 use wgrad::Error;
 use wgrad::loss::cross_entropy;
 use wgrad::nn::{Activation, Mlp, Model, Params};
-use wgrad::optim::{Adam, Momentum, Optimizer, RmsProp, SCALARS_FEED, Sgd, apply};
+use wgrad::optim::{Optimization, Treatment, apply};
 use wgrad_core::plan::{Plan, Session, Source};
-use wgrad_core::{Builder, Entry, EntryId, Fetch, Init, Program, Role, TensorType, VarId};
+use wgrad_core::{Builder, Entry, EntryId, Fetch, Init, Program, Role, Tensor, TensorType, VarId};
 use wgrad_cpu_ref::Oracle;
 
 use super::cases::{caught, code_forms};
 use super::compare::compare;
+use super::optimizers::optimizers;
 use super::report::{Found, Outcome, Pass, Report, Run as Outcomes};
 use crate::corpus::feed;
 use crate::engine::{self, Data, Engine, widen};
 use crate::sample::{Domain, Input, Random};
-
-/// Optimizers in every variant of their formulas, with a name each.
-pub(super) fn optimizers() -> Vec<(&'static str, Optimizer)> {
-    let momentum = Momentum { learning_rate: 0.05, ..Momentum::default() };
-    let rmsprop = RmsProp { learning_rate: 0.02, alpha: 0.9, eps: 1e-3, ..RmsProp::default() };
-    vec![
-        ("sgd", Sgd { learning_rate: 0.1, weight_decay: 0.0 }.into()),
-        ("sgd l2", Sgd { learning_rate: 0.1, weight_decay: 0.05 }.into()),
-        ("momentum", momentum.into()),
-        ("momentum nesterov l2", Momentum { nesterov: true, weight_decay: 0.05, ..momentum }.into()),
-        ("momentum dampening", Momentum { dampening: 0.25, ..momentum }.into()),
-        ("rmsprop", rmsprop.into()),
-        ("rmsprop centered", RmsProp { centered: true, ..rmsprop }.into()),
-        ("rmsprop momentum l2", RmsProp { momentum: 0.5, weight_decay: 0.05, ..rmsprop }.into()),
-        ("adam", Adam { learning_rate: 0.01, ..Adam::default() }.into()),
-        ("adam l2", Adam { learning_rate: 0.01, weight_decay: 0.05, eps: 1e-3, ..Adam::default() }.into()),
-    ]
-}
 
 /// What is done with an optimizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,14 +35,16 @@ impl Kind {
     const ALL: [Self; 2] = [Self::Fed, Self::Training];
 
     /// The operation that it counts as in tables.
-    fn op(self, optimizer: &Optimizer) -> String {
+    fn op(self, optimization: &Optimization) -> String {
+        let alone = Optimization::new(optimization.optimizer);
+        let name = if *optimization == alone { alone.optimizer.name() } else { "around" };
         match self {
-            Self::Fed => optimizer.name().to_owned(),
-            Self::Training => format!("train {}", optimizer.name()),
+            Self::Fed => name.to_owned(),
+            Self::Training => format!("train {name}"),
         }
     }
 
-    fn run(self, optimizer: &Optimizer) -> Result<Run, String> {
+    fn run(self, optimizer: &Optimization) -> Result<Run, String> {
         match self {
             Self::Fed => fed_gradients(optimizer),
             Self::Training => network(optimizer),
@@ -75,11 +60,11 @@ impl Kind {
 }
 
 /// A run of steps with one optimizer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Job {
     kind: Kind,
     name: &'static str,
-    optimizer: Optimizer,
+    optimizer: Optimization,
 }
 
 impl Job {
@@ -135,7 +120,7 @@ pub(super) fn programs() -> Result<Vec<(String, Program)>, String> {
 }
 
 /// Steps of the small network with an optimizer: the program, and the data of each step.
-pub(super) fn training(optimizer: &Optimizer, steps: u64) -> Result<(Program, Vec<Vec<Data>>), String> {
+pub(super) fn training(optimizer: &Optimization, steps: u64) -> Result<(Program, Vec<Vec<Data>>), String> {
     let run = network(optimizer)?;
     let feeds = (1..=steps).map(|step| run.feeds(step)).collect();
     Ok((run.program, feeds))
@@ -144,8 +129,8 @@ pub(super) fn training(optimizer: &Optimizer, steps: u64) -> Result<(Program, Ve
 /// A program whose entry 0 is a training step.
 struct Run {
     program: Program,
-    optimizer: Optimizer,
-    /// Feeds after the optimizer's scalars.
+    optimizer: Optimization,
+    /// Feeds after the optimizer's.
     inputs: Vec<Input>,
 }
 
@@ -153,14 +138,37 @@ impl Run {
     /// The data of a step, counted from 1.
     fn feeds(&self, step: u64) -> Vec<Data> {
         let mut random = Random::of("steps", step);
-        let mut feeds = vec![Data::Float(self.optimizer.scalars(step))];
+        let mut feeds = vec![Data::Float(self.optimizer.scalars(step, 1.0))];
+        feeds.extend(self.optimizer.random_state(step).map(|state| Data::Int(state.to_vec())));
         feeds.extend(self.inputs.iter().map(|input| input.draw(&mut random)));
         feeds
     }
 }
 
+/// Whether every optimizer there is takes a parameter of that type.
+fn takes(optimization: &Optimization, ty: &TensorType) -> bool {
+    let groups = optimization.groups.iter().filter_map(|group| match &group.treatment {
+        Treatment::Frozen => None,
+        Treatment::Optimize(optimizer, _) => Some(optimizer),
+    });
+    std::iter::once(&optimization.optimizer).chain(groups).all(|optimizer| optimizer.rule().takes(ty).is_ok())
+}
+
+/// Makes the updates, and puts the feeds of the optimizer before the others.
+fn improve<'g>(
+    builder: &'g Builder,
+    optimizer: &Optimization,
+    pairs: &[(Tensor<'g>, Tensor<'g>)],
+    entry: &mut Entry,
+) -> Result<(), Error> {
+    let applied = apply(builder, optimizer, pairs)?;
+    entry.updates = applied.updates;
+    entry.feeds.splice(0..0, applied.feeds);
+    Ok(())
+}
+
 /// Parameters of awkward shapes, one of them empty, with fed gradients.
-fn fed_gradients(optimizer: &Optimizer) -> Result<Run, String> {
+fn fed_gradients(optimizer: &Optimization) -> Result<Run, String> {
     let builder = Builder::new();
     let mut entry = Entry { name: "step".to_owned(), ..Entry::default() };
     let mut inputs = Vec::new();
@@ -168,23 +176,25 @@ fn fed_gradients(optimizer: &Optimizer) -> Result<Run, String> {
         let mut pairs = Vec::new();
         for (i, shape) in [&[5, 3][..], &[7], &[], &[1], &[0, 2], &[33, 31]].into_iter().enumerate() {
             let ty = TensorType::f32(shape);
+            if !takes(optimizer, &ty) {
+                continue;
+            }
             let seed = u32::try_from(i).unwrap_or(0);
             let init = Init::Uniform { low: -1.0, high: 1.0, seed: 5, stream: seed };
             let parameter = builder.variable(&format!("p{i}"), ty.clone(), init, Role::Parameter)?;
             pairs.push((parameter, feed(&builder, &mut entry, &format!("g{i}"), ty)?));
             inputs.push(Input::new(shape, Domain::Range(-1.0, 1.0)));
         }
-        entry.updates = apply(&builder, optimizer, &pairs)?.updates;
+        improve(&builder, optimizer, &pairs, &mut entry)?;
         Ok(entry)
     };
-    let mut entry = build().map_err(|e| e.to_string())?;
-    entry.feeds.splice(0..0, builder.with(|g| g.find_feed(SCALARS_FEED)));
+    let entry = build().map_err(|e| e.to_string())?;
     let program = Program { graph: builder.into_graph(), entries: vec![entry] };
-    Ok(Run { program, optimizer: *optimizer, inputs })
+    Ok(Run { program, optimizer: optimizer.clone(), inputs })
 }
 
 /// A small network under cross-entropy.
-fn network(optimizer: &Optimizer) -> Result<Run, String> {
+fn network(optimizer: &Optimization) -> Result<Run, String> {
     let builder = Builder::new();
     let build = || -> Result<Entry, Error> {
         let mut entry = Entry { name: "train".to_owned(), ..Entry::default() };
@@ -197,14 +207,13 @@ fn network(optimizer: &Optimizer) -> Result<Run, String> {
         let gradients = builder.grad(loss, &parameters)?;
         let pairs: Vec<_> = parameters.into_iter().zip(gradients).collect();
         entry.fetches.push(Fetch { name: "loss".to_owned(), node: loss.id() });
-        entry.updates = apply(&builder, optimizer, &pairs)?.updates;
+        improve(&builder, optimizer, &pairs, &mut entry)?;
         Ok(entry)
     };
-    let mut entry = build().map_err(|e| e.to_string())?;
-    entry.feeds.splice(0..0, builder.with(|g| g.find_feed(SCALARS_FEED)));
+    let entry = build().map_err(|e| e.to_string())?;
     let program = Program { graph: builder.into_graph(), entries: vec![entry] };
     let inputs = vec![Input::new([9, 5], Domain::Range(-1.0, 1.0)), Input::new([9], Domain::Index(3))];
-    Ok(Run { program, optimizer: *optimizer, inputs })
+    Ok(Run { program, optimizer: optimizer.clone(), inputs })
 }
 
 fn walk(engine: &Engine, run: &Run, plan: Plan, steps: u64) -> Result<Vec<Outcome>, String> {

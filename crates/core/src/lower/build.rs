@@ -1,6 +1,6 @@
 //! From nodes to kernels, one per value that lives in memory, before any fusion.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::body::{Body, Missing, View, squeeze};
 use super::index;
@@ -96,6 +96,9 @@ impl Draft {
                 self.matmul(context, id, [*a, *b], [*transpose_a, *transpose_b], home)
             }
             Op::ScatterAdd { index, updates, rows: _ } => self.scatter_add(context, id, *index, *updates, home),
+            Op::Concat { xs, axis } if is_contiguous(&context.graph.ty(id).shape, *axis) => {
+                self.concat(context, id, xs, home)
+            }
             Op::Splat { .. }
             | Op::Iota { .. }
             | Op::RandomBits { .. }
@@ -117,6 +120,45 @@ impl Draft {
                 Ok(())
             }
         }
+    }
+
+    /// Operands that follow each other in memory: each is stored where it belongs, by whatever kernel computes it once fusion has
+    /// joined the two. Equal constants of one length, which serve to fill gaps, share a kernel.
+    fn concat<'a>(
+        &mut self,
+        context: &'a Context<'a>,
+        id: NodeId,
+        xs: &[NodeId],
+        home: BufferId,
+    ) -> Result<(), Missing> {
+        let mut offset = 0;
+        let mut constants: BTreeMap<(u32, usize), usize> = BTreeMap::new();
+        for x in xs.iter().map(|&x| reshaped(context.graph, x)) {
+            let ty = context.graph.ty(x);
+            let len = ty.shape.len();
+            let place = Place { buffer: home, offset };
+            offset += len;
+            if len == 0 {
+                continue;
+            }
+            let constant = match &context.graph[x].op {
+                Op::Splat { value, shape: _ } => Some((value.bits32(), len)),
+                _ => None,
+            };
+            if let Some(&same) = constant.and_then(|key| constants.get(&key)) {
+                let value = self.kernels[same].stores[0].value;
+                self.kernels[same].stores.push(Store { value, place, node: x });
+                continue;
+            }
+            if let Some(key) = constant {
+                constants.insert(key, self.kernels.len());
+            }
+            let mut kernel = map(context, x, home, Body::value)?;
+            kernel.nodes = vec![id];
+            kernel.stores[0].place = place;
+            self.kernels.push(kernel);
+        }
+        Ok(())
     }
 
     /// Stores a root's value where the host or the next run finds it.
@@ -175,6 +217,19 @@ impl Draft {
             home,
         )
     }
+}
+
+/// Whether a concatenation puts its operands one after another in memory.
+pub(super) fn is_contiguous(shape: &[usize], axis: usize) -> bool {
+    shape[..axis].iter().all(|&size| size == 1)
+}
+
+/// The node that another one only gives a new shape.
+pub(super) fn reshaped(graph: &Graph, mut node: NodeId) -> NodeId {
+    while let Op::Reshape { x, shape: _ } | Op::Detach(x) = &graph[node].op {
+        node = *x;
+    }
+    node
 }
 
 /// The elementwise kernel that stores a node's value.

@@ -117,15 +117,16 @@ impl Pool<'_> {
     }
 
     fn find_edges(&mut self) {
-        let mut writers: Vec<Option<usize>> = vec![None; self.virtuals.len()];
+        // Several, where operands of a concatenation are stored side by side.
+        let mut writers: Vec<Vec<usize>> = vec![vec![]; self.virtuals.len()];
         for (i, kernel) in self.kernels.iter().enumerate() {
             for store in kernel.iter().flat_map(|k| &k.stores).filter(|s| self.is_temp(s.place.buffer)) {
-                writers[store.place.buffer.index()] = Some(i);
+                writers[store.place.buffer.index()].push(i);
             }
         }
         self.edges = vec![BTreeSet::new(); self.kernels.len()];
         for (i, reads) in self.reads.iter().enumerate() {
-            for writer in reads.iter().filter_map(|b| writers[b.index()]) {
+            for &writer in reads.iter().flat_map(|b| &writers[b.index()]) {
                 self.edges[writer].insert(i);
             }
         }
@@ -197,7 +198,11 @@ impl Pool<'_> {
                 .zip(&wanted_levels)
                 // A variable that was just stored is still read as it was before the run.
                 .filter(|(s, _)| self.is_temp(s.place.buffer))
-                .map(|(s, &per_element)| (s.place.buffer, (s.value, own_point(&merged, per_element))))
+                .map(|(s, &per_element)| {
+                    let mut own = own_point(&merged, per_element);
+                    own.offset += i64::try_from(s.place.offset).expect("buffers hold fewer than 2^32 elements");
+                    (s.place.buffer, (s.value, own))
+                })
                 .collect();
             let stores = append(&mut merged, kernel, &axes, &passed)?;
             merged.stores.extend(stores);

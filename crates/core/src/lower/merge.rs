@@ -20,7 +20,7 @@ enum Role {
     Arena(BufferId, DType),
     /// An element of a temporary that moves with the pass.
     Temp(DType),
-    /// One element for all.
+    /// One element for all: a number from the host, or what the step made of all gradients.
     Scalar(BufferId, i64, DType),
 }
 
@@ -44,8 +44,9 @@ struct Key {
 pub(super) fn merge_updates(tasks: &mut Vec<Task>, virtuals: &[Virtual], layout: &Layout, loose: &mut Vec<Loose>) {
     let mut keys: HashMap<Key, usize> = HashMap::new();
     let mut groups: Vec<(Key, Vec<Member>)> = Vec::new();
+    let scalars = scalar_temps(tasks, layout);
     for (t, task) in tasks.iter().enumerate() {
-        let Some((key, member)) = candidate(t, &task.kernel, layout, loose) else { continue };
+        let Some((key, member)) = candidate(t, &task.kernel, layout, loose, &scalars) else { continue };
         let group = *keys.entry(key.clone()).or_insert_with(|| {
             groups.push((key, Vec::new()));
             groups.len() - 1
@@ -75,7 +76,13 @@ pub(super) fn merge_updates(tasks: &mut Vec<Task>, virtuals: &[Virtual], layout:
 }
 
 /// The facts of an update that reads and writes whole tensors at its own point, and single elements.
-fn candidate(t: usize, kernel: &Kernel, layout: &Layout, loose: &[Loose]) -> Option<(Key, Member)> {
+fn candidate(
+    t: usize,
+    kernel: &Kernel,
+    layout: &Layout,
+    loose: &[Loose],
+    scalars: &BTreeSet<BufferId>,
+) -> Option<(Key, Member)> {
     let is_variable = |b: BufferId| {
         layout.loose_position(b).is_none()
             && matches!(layout.class(b), BufferClass::Parameters | BufferClass::State(_) | BufferClass::Variables)
@@ -95,15 +102,15 @@ fn candidate(t: usize, kernel: &Kernel, layout: &Layout, loose: &[Loose]) -> Opt
         }
         let moves = o.index.terms == own.terms;
         let temp = layout.loose_position(o.buffer);
-        // One element of a tensor of one element moves with the pass, unless it is a scalar that the host gave.
         let start = usize::try_from(o.index.offset).ok()?;
-        if moves && let Some(position_loose) = temp {
-            if start != 0 || loose[position_loose].len != len {
-                return None;
-            }
+        // One element of a tensor of one element moves with the pass, unless it is a number that all tensors share.
+        if o.index.terms.is_empty() && (temp.is_none() && !is_variable(o.buffer) || scalars.contains(&o.buffer)) {
+            roles.push(Role::Scalar(o.buffer, o.index.offset, o.dtype));
+        } else if moves && temp.is_some_and(|position| start == 0 && loose[position].len == len) {
             roles.push(Role::Temp(o.dtype));
             member.temps.push((position, o.buffer));
-        } else if moves && is_variable(o.buffer) {
+        } else if moves && (temp.is_some() || is_variable(o.buffer)) {
+            // Temporaries that were made side by side already lie in an arena of their own.
             roles.push(Role::Arena(o.buffer, o.dtype));
         } else if o.index.terms.is_empty() && temp.is_none() {
             roles.push(Role::Scalar(o.buffer, o.index.offset, o.dtype));
@@ -118,6 +125,14 @@ fn candidate(t: usize, kernel: &Kernel, layout: &Layout, loose: &[Loose]) -> Opt
     }
     let values = kernel.stores.iter().map(|s| s.value).collect();
     Some((Key { body: kernel.body.clone(), roles, values }, member))
+}
+
+/// Temporaries of which some kernel reads a single element at all of its points.
+fn scalar_temps(tasks: &[Task], layout: &Layout) -> BTreeSet<BufferId> {
+    let large = tasks.iter().filter(|task| task.kernel.space.iter().product::<usize>() > 1);
+    let single =
+        large.flat_map(|task| &task.kernel.operands).filter(|o| o.index.terms.is_empty() && o.guards.is_empty());
+    single.map(|o| o.buffer).filter(|&b| layout.loose_position(b).is_some()).collect()
 }
 
 /// Whether `next` continues a pass right after `last` in every arena.
@@ -140,6 +155,11 @@ fn join(
     loose: &mut Vec<Loose>,
     gone: &mut BTreeSet<usize>,
 ) {
+    // An earlier pass may have moved a temporary away.
+    let is_gone = |b: BufferId| layout.loose_position(b).is_some_and(|position| loose[position].len == 0);
+    if key.roles.iter().any(|role| matches!(role, Role::Arena(buffer, _) if is_gone(*buffer))) {
+        return;
+    }
     if run.len() < 2 || !temps_can_move(&run, tasks, layout, loose) || !independent(&run, tasks, virtuals) {
         return;
     }

@@ -98,8 +98,10 @@ impl Draft {
         let outer = [&shape[..start], &shape[end..]].concat();
         let rows: usize = outer.iter().product();
         // Four walks over a row are what a fused softmax needs at most.
-        let too_long = len > context.loop_iterations_max / 4;
-        if !too_long && (len <= ROW_LEN_SERIAL || rows >= ROWS_PARALLEL) {
+        let row_len_max = context.loop_iterations_max / 4;
+        // Partial sums are few enough to be added up at once: see the length of chunks.
+        let partials = matches!(source, Source::Temp(_));
+        if len <= row_len_max && (len <= ROW_LEN_SERIAL || rows >= ROWS_PARALLEL || partials) {
             let outer_space = squeeze(&outer);
             let space = [&outer_space[..], &[len]].concat();
             let mut body = Body::new(context, space.clone());
@@ -109,18 +111,19 @@ impl Draft {
             self.kernels.push(body.finish(id, Kind::Rows, folded, out));
             return Ok(());
         }
-        // Partial sums over chunks, then the sum of those.
-        let chunks = len.div_ceil(CHUNK_LEN);
+        // Partial sums over chunks, then the sum of those: chunks are so long that there is one more pass, not two.
+        let chunk = CHUNK_LEN.max(len.div_ceil(row_len_max).next_multiple_of(4)).min(row_len_max);
+        let chunks = len.div_ceil(chunk);
         let outer_space = squeeze(&outer);
-        let space = [&outer_space[..], &[chunks, CHUNK_LEN]].concat();
+        let space = [&outer_space[..], &[chunks, chunk]].concat();
         let at = |axis: usize| Index::axis(axis);
         let chunk_axis = space.len() - 2;
-        let chunk_len = i64::try_from(CHUNK_LEN).expect("small");
+        let chunk_len = i64::try_from(chunk).expect("small");
         let r = index::add(&index::scale(&at(chunk_axis), chunk_len), &at(chunk_axis + 1), &space);
         let mut body = Body::new(context, space.clone());
         let view = merged_view(&merged, start, &r, &space);
         let mut value = read(&mut body, source, view)?;
-        if !len.is_multiple_of(CHUNK_LEN) {
+        if !len.is_multiple_of(chunk) {
             let guard = Guard { index: r, low: 0, high: i64::try_from(len).expect("32 bits"), step: 1 };
             value = body.guard_all(&guard, value, neutral(op));
         }

@@ -3,7 +3,7 @@
 //! A kernel runs as early as its inputs allow; kernels of one such level that may see each other's buffers share a dispatch. The
 //! gradients of a layer's weight, bias and input so run together, and the mean of the loss rides along with any of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::commit::predecessors;
 use super::{Task, Virtual, short_label};
@@ -39,6 +39,7 @@ pub(super) fn schedule(
             }
         }
     }
+    delay_constants(&before, &mut levels);
     let mut by_level: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (t, level) in levels.iter().enumerate() {
         by_level.entry(level.expect("every task was visited")).or_default().push(t);
@@ -65,6 +66,23 @@ pub(super) fn schedule(
         order.extend(open.into_iter().map(|(members, _)| members));
     }
     order
+}
+
+/// What needs nothing runs just before it is needed: earlier it would only occupy memory.
+fn delay_constants(before: &[BTreeSet<usize>], levels: &mut [Option<usize>]) {
+    let mut needed: Vec<Option<usize>> = vec![None; levels.len()];
+    for (task, predecessors) in before.iter().enumerate() {
+        for &p in predecessors {
+            needed[p] = needed[p].into_iter().chain(levels[task]).min();
+        }
+    }
+    for (task, needed) in needed.into_iter().enumerate() {
+        if before[task].is_empty()
+            && let Some(level) = needed
+        {
+            levels[task] = Some(level - 1);
+        }
+    }
 }
 
 /// The buffers a task touches, with whether it writes them.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::build::Draft;
+use super::build::{Draft, is_contiguous, reshaped};
 use crate::graph::{Graph, NodeId};
 use crate::op::{Binary, Op, Unary};
 use crate::plan::Kernel;
@@ -14,6 +14,9 @@ const INLINE_OPS_MAX: usize = 64;
 
 /// Operations, those that only move elements included, that may be nested in one body: building it is recursive.
 const INLINE_DEPTH_MAX: usize = 128;
+
+/// Points from which a computed number that all of them share is kept in memory.
+const BROADCAST_LEN_MIN: usize = 64;
 
 /// For every node, whether it lives in memory. `forced` are those that an attempt to lower found to need it.
 pub(super) fn select(graph: &Graph, entry: &Entry, live: &[bool], forced: &[bool]) -> Vec<bool> {
@@ -27,6 +30,10 @@ pub(super) fn select(graph: &Graph, entry: &Entry, live: &[bool], forced: &[bool
             Op::Reduce { .. } | Op::MatMul { .. } | Op::ScatterAdd { .. } => located[id.index()] = true,
             // Guarded reads of the operand are simple; guarded evaluation of an expression is not.
             Op::Pad { x, pads: _ } => located[x.index()] = true,
+            // Where all operands are computed, each can be stored where it belongs.
+            Op::Concat { xs, axis } if is_contiguous(&graph.ty(id).shape, *axis) && all_computed(graph, xs) => {
+                located[id.index()] = true;
+            }
             Op::Concat { xs, axis: _ } => xs.iter().for_each(|x| located[x.index()] = true),
             Op::Gather { table, index: _ } => located[table.index()] = true,
             Op::Splat { .. }
@@ -42,6 +49,14 @@ pub(super) fn select(graph: &Graph, entry: &Entry, live: &[bool], forced: &[bool
             | Op::Reshape { .. }
             | Op::Permute { .. }
             | Op::Slice { .. } => {}
+        }
+        // One number for many points is computed once.
+        if let Op::Broadcast { x, shape } = op
+            && graph.ty(*x).shape.len() == 1
+            && shape.len() >= BROADCAST_LEN_MIN
+            && sizes[x.index()] > 0
+        {
+            located[x.index()] = true;
         }
         let inline: usize =
             op.operands().iter().filter(|x| !located[x.index()]).map(|x| sizes[x.index()]).sum::<usize>();
@@ -175,6 +190,11 @@ fn expensive(op: &Op) -> bool {
         Op::Binary(binary, ..) => *binary == Binary::Pow,
         _ => false,
     }
+}
+
+/// Whether none of the nodes is in memory before the run.
+fn all_computed(graph: &Graph, nodes: &[NodeId]) -> bool {
+    nodes.iter().all(|&x| !matches!(graph[reshaped(graph, x)].op, Op::Feed(_) | Op::Variable(_) | Op::Constant { .. }))
 }
 
 /// Whether the operation only moves elements, one operand's, so that reading through it is a change of index.

@@ -17,6 +17,15 @@ fn weights(stream: u32) -> Init {
 
 /// A relu net with cross-entropy over integer labels, trained by Adam.
 pub(super) fn mlp(sizes: &[usize], batch: usize) -> Result<Program, GraphError> {
+    mlp_with(sizes, batch, |_, grads| Ok(grads))
+}
+
+/// The same with something done to the gradients.
+pub(super) fn mlp_with(
+    sizes: &[usize],
+    batch: usize,
+    around: impl for<'g> Fn(&'g Builder, Vec<Tensor<'g>>) -> Result<Vec<Tensor<'g>>, GraphError>,
+) -> Result<Program, GraphError> {
     let b = Builder::new();
     let x = b.feed("x", TensorType::f32([batch, sizes[0]]))?;
     let labels = b.feed("labels", TensorType::u32([batch]))?;
@@ -34,7 +43,7 @@ pub(super) fn mlp(sizes: &[usize], batch: usize) -> Result<Program, GraphError> 
         }
     }
     let loss = (h.logsumexp(&[1], false)? - h.pick_per_row(labels)?)?.mean_all()?;
-    let grads = b.grad(loss, &parameters)?;
+    let grads = around(&b, b.grad(loss, &parameters)?)?;
     let mut updates = Vec::new();
     for (p, g) in parameters.iter().zip(grads) {
         updates.extend(adam(&b, *p, g, scalars)?);

@@ -1,8 +1,10 @@
 //! Updates that read each other's variables: what may become one pass, and what must not.
 
-use super::tests::target;
-use crate::plan::{Kernel, Plan};
-use crate::{Builder, Entry, GraphError, Init, Program, Role, Scalar, Tensor, TensorType, Update, VarId, lower};
+use super::tests::{mlp, mlp_with, target};
+use crate::plan::{Kernel, Kind, Plan};
+use crate::{
+    Builder, Entry, GraphError, Init, Op, Program, Role, Scalar, SliceRange, Tensor, TensorType, Update, VarId, lower,
+};
 
 /// Variables `v0`, `v1`, … of a shape and their new values, lowered.
 fn plan<const N: usize>(
@@ -48,4 +50,40 @@ fn a_pass_waits_for_nothing_that_waits_for_it() {
         Ok(vec![(0, (v0 + v2)?), (1, (v1 + v3)?), (2, v1.t()?)])
     });
     assert!(plan.entries[0].dispatches.len() >= 2, "{plan}");
+}
+
+/// Gradients end to end, each starting at a multiple of four, and multiplied by what brings their norm down to 1.
+fn clip<'g>(b: &'g Builder, grads: Vec<Tensor<'g>>) -> Result<Vec<Tensor<'g>>, GraphError> {
+    let (mut pieces, mut starts, mut at) = (vec![], vec![], 0);
+    for g in &grads {
+        let len = g.shape().len();
+        starts.push(at);
+        pieces.push(g.reshape([len])?.id());
+        at += len.next_multiple_of(4);
+        if len % 4 != 0 {
+            pieces.push(b.splat(Scalar::F32(0.0), [4 - len % 4])?.id());
+        }
+    }
+    let flat = b.push(Op::Concat { xs: pieces, axis: 0 })?;
+    let norm = flat.square()?.sum_all()?.sqrt()?;
+    let factor = b.scalar(1.0).div(norm)?.minimum(1.0)?;
+    let piece = |(g, &start): (&Tensor<'g>, &usize)| {
+        let range = SliceRange { start, stop: start + g.shape().len(), step: 1 };
+        flat.slice(&[range])?.reshape(g.shape())?.mul(factor)
+    };
+    grads.iter().zip(&starts).map(piece).collect()
+}
+
+#[test]
+fn clipping_by_the_norm_of_all_gradients_takes_two_more_dispatches() {
+    for sizes in
+        [&[20, 24, 10][..], &[7, 5, 3], &[20; 30], &[33, 31, 30, 29, 28, 27, 26, 25, 23, 22, 21, 19, 17, 15, 14, 13]]
+    {
+        let plain = lower(&mlp(sizes, 16).expect("builds"), &target()).expect("lowers");
+        let clipped = lower(&mlp_with(sizes, 16, clip).expect("builds"), &target()).expect("lowers");
+        let dispatches = |plan: &Plan| plan.entries[0].dispatches.len();
+        assert!(dispatches(&clipped) <= dispatches(&plain) + 2, "{sizes:?}: {plain}\n{clipped}");
+        let last = &clipped.entries[0].dispatches.last().expect("has dispatches").kernels;
+        assert!(last.len() == 1 && last[0].kind == Kind::Map && last[0].stores.len() == 3, "{clipped}");
+    }
 }

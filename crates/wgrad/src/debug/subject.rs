@@ -74,7 +74,7 @@ impl Step {
         };
         let entry = program.program.entries[entry.index()].name.clone();
         let names: Vec<String> = trainer.variables().map(|(name, _)| name.to_owned()).collect();
-        let scalars = trainer.optimizer().scalars_f32(trainer.steps() + 1);
+        let scalars = trainer.optimizer().scalars_f32((trainer.steps() + 1).into());
         let variables =
             names.into_iter().map(|name| trainer.read(&name).map(|data| (name, data))).collect::<Result<_, _>>()?;
         Ok(Self { entry, scalars, variables })

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use wgrad_core::{Builder, Role, Shape, Tensor, TensorType};
+use wgrad_core::{Builder, NodeId, Role, Shape, Tensor, TensorType};
 
 use crate::Error;
 use crate::nn::Initializer;
@@ -23,12 +23,14 @@ struct Table<'g> {
     seed: u64,
     declared: Vec<(String, Tensor<'g>)>,
     used_in_pass: BTreeSet<String>,
+    /// What a pass gets instead of parameters, by the parameter's node.
+    substitutes: Vec<(NodeId, Tensor<'g>)>,
 }
 
 impl<'g> Params<'g> {
     /// No parameters yet. Their initial values follow from the seed and the order in which they are declared.
     pub fn new(builder: &'g Builder, seed: u64) -> Self {
-        let table = Table { seed, declared: Vec::new(), used_in_pass: BTreeSet::new() };
+        let table = Table { seed, declared: Vec::new(), used_in_pass: BTreeSet::new(), substitutes: vec![] };
         Self { builder, path: String::new(), table: Rc::new(RefCell::new(table)) }
     }
 
@@ -45,7 +47,17 @@ impl<'g> Params<'g> {
 
     /// Starts another application of the model, in which every parameter may be asked for once more.
     pub fn next_pass(&self) {
-        self.table.borrow_mut().used_in_pass.clear();
+        let mut table = self.table.borrow_mut();
+        table.used_in_pass.clear();
+        table.substitutes.clear();
+    }
+
+    /// Starts another application of the model, in which it gets other tensors instead of some parameters: the point that an
+    /// optimizer looks ahead to, say, or running means. Each pair is a parameter and the tensor of its shape that takes its place.
+    pub fn next_pass_on(&self, substitutes: impl IntoIterator<Item = (Tensor<'g>, Tensor<'g>)>) {
+        self.next_pass();
+        let mut table = self.table.borrow_mut();
+        table.substitutes = substitutes.into_iter().map(|(parameter, tensor)| (parameter.id(), tensor)).collect();
     }
 
     /// The parameter of a name below the present path: a new variable, or the one of an earlier pass.
@@ -66,7 +78,8 @@ impl<'g> Params<'g> {
                 let reason = format!("asked for with shape {shape}, but it was declared with {}", tensor.shape());
                 return Err(Error::Parameter { name, reason });
             }
-            return Ok(*tensor);
+            let substitute = table.substitutes.iter().find(|(parameter, _)| *parameter == tensor.id());
+            return Ok(substitute.map_or(*tensor, |(_, substitute)| *substitute));
         }
         let stream = u32::try_from(table.declared.len())
             .map_err(|_| Error::Parameter { name: name.clone(), reason: "too many parameters".to_owned() })?;

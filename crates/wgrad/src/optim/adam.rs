@@ -1,15 +1,29 @@
-//! Adam (Kingma & Ba 2015) in the form of torch: `eps` is added to the corrected root.
+//! Adam.
 
 use wgrad_core::GraphError;
 
-use crate::optim::{Hyperparameter, NewValues, Operands, Range, Slot, UpdateRule};
+use crate::optim::moments::{EpsPlacement, moment_numbers, moment_ranges, moment_slots, moments};
+use crate::optim::{
+    Base, Group, GroupValues, HostNumber, Hyperparameter, NewValues, Now, Range, Slot, UpdateRule, Varies,
+};
 
+/// Adam (Kingma & Ba 2015, "Adam: a method for stochastic optimization").
+///
 /// ```text
 /// g <- g + weight_decay·p
 /// m <- beta1·m + (1 - beta1)·g
 /// v <- beta2·v + (1 - beta2)·g²
-/// p <- p - learning_rate·m̂/(√v̂ + eps),   m̂ = m/(1 - beta1^t),  v̂ = v/(1 - beta2^t)
+/// c1 = 1 - beta1^t, c2 = 1 - beta2^t, or 1 and 1 without bias_correction
+/// d  = (m/c1)/(√(v/c2) + eps)     if eps_placement is CorrectedRoot
+/// d  = (m/c1)·√c2/(√v + eps)      if eps_placement is Root
+/// d  = (m/c1)/√(v/c2 + eps)       if eps_placement is InRoot
+/// p <- p - learning_rate·d
 /// ```
+///
+/// State: `m`, the running mean of gradients; `v`, that of their squares
+///
+/// Differs: torch agrees; optax agrees, has no decay of its own, and its `eps_root` is `eps` in the root; keras adds `eps` 1e-7 to the
+/// root of the uncorrected `v`, and its decay is decoupled. None of them can leave out the correction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
     /// Step size; 0.001.
@@ -20,13 +34,25 @@ pub struct Adam {
     pub beta2: f64,
     /// Added to the root; 1e-8.
     pub eps: f64,
+    /// Where `eps` is added; `CorrectedRoot`.
+    pub eps_placement: EpsPlacement,
+    /// Whether the means are corrected for their start at 0; true.
+    pub bias_correction: bool,
     /// L2 penalty, coupled: it enters the gradient; 0.
     pub weight_decay: f64,
 }
 
 impl Default for Adam {
     fn default() -> Self {
-        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 }
+        Self {
+            learning_rate: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            eps_placement: EpsPlacement::CorrectedRoot,
+            bias_correction: true,
+            weight_decay: 0.0,
+        }
     }
 }
 
@@ -36,33 +62,35 @@ impl UpdateRule for Adam {
     }
 
     fn hyperparameters(&self) -> Vec<Hyperparameter> {
-        let Self { learning_rate, beta1, beta2, eps, weight_decay } = *self;
-        vec![
-            Hyperparameter { field: "learning_rate", value: learning_rate, range: Range::NonNegative },
-            Hyperparameter { field: "beta1", value: beta1, range: Range::BelowOne },
-            Hyperparameter { field: "beta2", value: beta2, range: Range::BelowOne },
-            Hyperparameter { field: "eps", value: eps, range: Range::NonNegative },
-            Hyperparameter { field: "weight_decay", value: weight_decay, range: Range::NonNegative },
-        ]
+        let Self { learning_rate, beta1, beta2, eps, eps_placement: _, bias_correction: _, weight_decay } = *self;
+        let [beta1, beta2, eps] = moment_ranges(beta1, beta2, eps);
+        let learning_rate = Hyperparameter::new("learning_rate", learning_rate, Range::NonNegative);
+        let weight_decay = Hyperparameter::new("weight_decay", weight_decay, Range::NonNegative);
+        vec![learning_rate, beta1, beta2, eps, weight_decay]
+    }
+
+    fn base(&self) -> Base {
+        Base { learning_rate: self.learning_rate, momentum: Some(self.beta1), weight_decay: Some(self.weight_decay) }
     }
 
     fn slots(&self) -> Vec<Slot> {
-        vec![Slot::zero("m"), Slot::zero("v")]
+        moment_slots()
     }
 
-    /// `learning_rate/(1 - beta1^t)` and `1/√(1 - beta2^t)`.
-    fn scalars(&self, step: u64) -> Vec<f64> {
-        let step = step.max(1) as f64;
-        vec![self.learning_rate / (1.0 - self.beta1.powf(step)), 1.0 / (1.0 - self.beta2.powf(step)).sqrt()]
+    fn numbers(&self, now: Now) -> Vec<HostNumber> {
+        let [step_size, scale] = self.eps_placement.host_numbers(now, self.beta2, self.bias_correction);
+        let weight_decay = HostNumber::new("weight_decay", now.weight_decay, Varies::DECAY);
+        let mut numbers = vec![weight_decay, HostNumber::fixed("eps", self.eps), step_size, scale];
+        numbers.extend(moment_numbers(now, self.beta2));
+        numbers
     }
 
-    fn update<'g>(&self, operands: Operands<'_, 'g>) -> Result<NewValues<'g>, GraphError> {
-        let (step_size, root_correction) = (operands.scalars[0], operands.scalars[1]);
-        let g = operands.gradient_with_l2(self.weight_decay)?;
-        let m = operands.state[0].mul(self.beta1)?.add(g.mul(1.0 - self.beta1)?)?;
-        let v = operands.state[1].mul(self.beta2)?.add(g.square()?.mul(1.0 - self.beta2)?)?;
-        let divisor = v.sqrt()?.mul(root_correction)?.add(self.eps)?;
-        let step = m.mul(step_size)?.div(divisor)?;
-        Ok(NewValues { parameter: operands.parameter.sub(step)?, state: vec![m, v] })
+    fn update<'g>(&self, group: &Group<'g>) -> Result<GroupValues<'g>, GraphError> {
+        let [weight_decay, eps, step_size, scale, betas @ ..]: [_; 8] = std::array::from_fn(|i| group.numbers[i]);
+        group.each(|operands| {
+            let (m, v) = moments(operands.state, operands.gradient_with_l2(weight_decay)?, betas)?;
+            let step = step_size.times(m)?.div(self.eps_placement.divisor(v, scale, eps)?)?;
+            Ok(NewValues { parameter: operands.parameter.sub(step)?, state: vec![m, v] })
+        })
     }
 }

@@ -1,106 +1,249 @@
-//! Puts an optimizer into a graph: its feed, its state variables, and the new values.
+//! Puts optimizers into a graph: their feed, their state variables, and the new values.
 
 use wgrad_core::{Builder, FeedId, GraphError, Init, Role, Scalar, SliceRange, Tensor, TensorType, Update, VarId};
 
 use crate::Error;
 use crate::ids::{feed_id, variable_id};
-use crate::optim::{NewValues, Operands, Optimizer};
+use crate::optim::around::{Around, Variable};
+use crate::optim::{Group, GroupValues, Member, NewValues, Number, Operands, Optimization, Optimizer, Slot, SlotShape};
 
-/// Name of the feed that brings [`Optimizer::scalars`]: f32, one element for each.
+/// Name of the feed that brings [`Optimization::scalars`]: f32, one element for each.
 pub const SCALARS_FEED: &str = "optimizer.scalars";
 
-/// What an optimizer keeps in a graph: declared once, used by every entry that trains.
+/// What the optimizers keep in a graph: declared once, used by every entry that trains.
 #[derive(Debug, Clone)]
 pub struct State<'g> {
-    optimizer: Optimizer,
-    parameters: Vec<(VarId, Tensor<'g>)>,
-    slots: Vec<Vec<(VarId, Tensor<'g>)>>,
     feed: Tensor<'g>,
-    scalars: Vec<Tensor<'g>>,
+    classes: Vec<Class<'g>>,
+    around: Around<'g>,
 }
 
-/// An optimizer applied to gradients.
+/// Parameters under one optimizer.
+#[derive(Debug, Clone)]
+struct Class<'g> {
+    optimizer: Optimizer,
+    numbers: Vec<Number<'g>>,
+    shared: Vec<Variable<'g>>,
+    members: Vec<Kept<'g>>,
+}
+
+/// A parameter with what is kept for it.
+#[derive(Debug, Clone)]
+struct Kept<'g> {
+    /// Position among all parameters that are trained.
+    position: usize,
+    parameter: Variable<'g>,
+    slots: Vec<Variable<'g>>,
+}
+
+/// Optimizers applied to gradients.
 #[derive(Debug, Clone)]
 pub struct Applied {
     /// New values of all parameters and their state.
     pub updates: Vec<Update>,
-    /// The feed of [`Optimizer::scalars`], which every entry with these updates must have.
-    pub scalars: FeedId,
+    /// The feeds that every entry with these updates must have: see [`State::feeds`].
+    pub feeds: Vec<FeedId>,
 }
 
-/// Applies an optimizer to parameters with their gradients, which may be any nodes of the parameters' shapes. Declares the
-/// feed and the state variables; where several entries train the same parameters, use [`State`].
+/// Applies optimizers to parameters with their gradients, which may be any nodes of the parameters' shapes; those of frozen
+/// parameters are not looked at. Declares the feed and the state variables; where several entries train the same parameters, use
+/// [`State`].
 ///
 /// # Errors
 /// If a hyperparameter is out of range, something is no parameter, or a gradient has another shape.
 pub fn apply<'g>(
     builder: &'g Builder,
-    optimizer: &Optimizer,
+    optimization: &Optimization,
     parameters: &[(Tensor<'g>, Tensor<'g>)],
 ) -> Result<Applied, Error> {
-    let (parameters, gradients): (Vec<_>, Vec<_>) = parameters.iter().copied().unzip();
-    let state = State::declare(builder, optimizer, &parameters)?;
-    Ok(Applied { updates: state.updates(&gradients)?, scalars: feed_id(state.scalars_feed())? })
+    let (tensors, gradients): (Vec<_>, Vec<_>) = parameters.iter().copied().unzip();
+    let state = State::declare(builder, optimization, &tensors)?;
+    let trained = state.trained();
+    let gradients: Vec<_> = tensors
+        .iter()
+        .zip(gradients)
+        .filter(|(p, _)| trained.iter().any(|t| t.id() == p.id()))
+        .map(|(_, g)| g)
+        .collect();
+    let feeds = state.feeds().into_iter().map(feed_id).collect::<Result<_, _>>()?;
+    Ok(Applied { updates: state.updates(&gradients)?, feeds })
 }
 
 impl<'g> State<'g> {
-    /// Declares the feed of scalars and, for every parameter, the variables `<parameter>.<optimizer>.<slot>`.
+    /// Declares the feed of scalars and, for every parameter that is trained, the variables `<parameter>.<optimizer>.<slot>`; for what
+    /// a group shares, `optimizer.<optimizer>.<slot>`, with the number of the group in front of the optimizer if it is not the rest.
     ///
     /// # Errors
-    /// If a hyperparameter is out of range, something is no parameter, or a name is taken.
-    pub fn declare(builder: &'g Builder, optimizer: &Optimizer, parameters: &[Tensor<'g>]) -> Result<Self, Error> {
-        optimizer.validate()?;
-        let rule = optimizer.rule();
-        let feed = builder.feed(SCALARS_FEED, TensorType::f32([rule.scalars(1).len()]))?;
-        let scalars = (0..rule.scalars(1).len())
-            .map(|i| feed.slice(&[SliceRange { start: i, stop: i + 1, step: 1 }])?.reshape([]))
-            .collect::<Result<Vec<_>, GraphError>>()?;
-        let mut state = Self { optimizer: *optimizer, parameters: Vec::new(), slots: Vec::new(), feed, scalars };
-        for &tensor in parameters {
-            let (of, name) = parameter(tensor)
-                .ok_or_else(|| Error::NotAParameter { optimizer: rule.name(), node: tensor.to_string() })?;
-            let mut slots = Vec::new();
-            for slot in rule.slots() {
-                let name = format!("{name}.{}.{}", rule.name(), slot.name);
-                let init = Init::Fill(Scalar::F32(slot.initial));
-                let role = Role::State { slot: slot.name.to_owned(), of };
-                let tensor = builder.variable(&name, tensor.ty(), init, role)?;
-                slots.push((variable_id(tensor)?, tensor));
+    /// If a hyperparameter is out of range, something is no parameter or none that its optimizer takes, or a name is taken.
+    pub fn declare(
+        builder: &'g Builder,
+        optimization: &Optimization,
+        parameters: &[Tensor<'g>],
+    ) -> Result<Self, Error> {
+        optimization.validate()?;
+        let feed = builder.feed(SCALARS_FEED, TensorType::f32([optimization.scalars(1, 1.0).len()]))?;
+        let mut fed = 0;
+        let mut classes = Vec::new();
+        for (position, (optimizer, schedules)) in optimization.classes().enumerate() {
+            let mut numbers = Vec::new();
+            for host in optimizer.rule().numbers(schedules.now(optimizer, 1, 1.0)) {
+                numbers.push(if host.varies.meets(schedules.fed()) {
+                    fed += 1;
+                    Number::Fed(number(feed, fed - 1)?)
+                } else {
+                    Number::Fixed(host.value)
+                });
             }
-            state.parameters.push((of, tensor));
-            state.slots.push(slots);
+            let prefix = if position == 0 { "optimizer".to_owned() } else { format!("optimizer.{position}") };
+            let shared = optimizer.rule().shared_slots().into_iter().map(|slot| {
+                let name = format!("{prefix}.{}.{}", optimizer.name(), slot.name);
+                declare(builder, &name, TensorType::f32([]), slot, Role::Other)
+            });
+            let shared = shared.collect::<Result<_, _>>()?;
+            classes.push(Class { optimizer: *optimizer, numbers, shared, members: vec![] });
         }
-        Ok(state)
+        let mut position = 0;
+        for &tensor in parameters {
+            let (id, name) = parameter(tensor).ok_or_else(|| Error::NotAParameter {
+                optimizer: optimization.optimizer.name(),
+                node: tensor.to_string(),
+            })?;
+            let Some(class) = optimization.class_of(&name).and_then(|class| classes.get_mut(class)) else { continue };
+            let rule = class.optimizer.rule();
+            rule.takes(&tensor.ty()).map_err(|reason| Error::Gradients {
+                optimizer: rule.name(),
+                reason: format!("cannot train '{name}' {}: {reason}", tensor.ty()),
+            })?;
+            let slots = rule.slots().into_iter().map(|slot| {
+                let role = Role::State { slot: slot.name.to_owned(), of: id };
+                declare(builder, &format!("{name}.{}.{}", rule.name(), slot.name), tensor.ty(), slot, role)
+            });
+            let slots = slots.collect::<Result<_, _>>()?;
+            class.members.push(Kept { position, parameter: (id, tensor), slots });
+            position += 1;
+        }
+        let numbers = (fed..feed.shape().len()).map(|i| number(feed, i)).collect::<Result<Vec<_>, _>>()?;
+        let around = Around::declare(builder, optimization, &trained(&classes), numbers.into_iter())?;
+        Ok(Self { feed, classes, around })
     }
 
-    /// The feed of [`Optimizer::scalars`], which every entry with the updates must have.
-    pub fn scalars_feed(&self) -> Tensor<'g> {
-        self.feed
+    /// The feeds that every entry with updates must have: that of [`Optimization::scalars`], and, with noise on the gradients, that of
+    /// [`Optimization::random_state`].
+    pub fn feeds(&self) -> Vec<Tensor<'g>> {
+        std::iter::once(self.feed).chain(self.around.noise.map(|(state, _)| state)).collect()
     }
 
-    /// New values of all parameters and their state, given one gradient for each parameter.
+    /// The running means of the trained parameters, where [`Optimization::average`] keeps them.
+    pub fn averages(&self) -> Option<Vec<Tensor<'g>>> {
+        self.around.averages()
+    }
+
+    /// The parameters that are trained, in the order given; the rest is frozen.
+    pub fn trained(&self) -> Vec<Tensor<'g>> {
+        trained(&self.classes).into_iter().map(|parameter| parameter.1).collect()
+    }
+
+    /// Where gradients have to be evaluated: for every trained parameter itself, or what the optimizer looks ahead to.
+    ///
+    /// # Errors
+    /// The formula's.
+    pub fn points(&self) -> Result<Vec<Tensor<'g>>, Error> {
+        let mut points = self.trained();
+        for class in &self.classes {
+            for kept in &class.members {
+                let state: Vec<_> = kept.slots.iter().map(|slot| slot.1).collect();
+                let parameter = kept.parameter.1;
+                let operands = Operands { parameter, gradient: parameter, state: &state, numbers: &class.numbers };
+                if let Some(point) = class.optimizer.rule().point(operands)? {
+                    points[kept.position] = point;
+                }
+            }
+        }
+        Ok(points)
+    }
+
+    /// For a batch that does not complete a step ([`Optimization::accumulate`]): its gradients are added up, nothing else changes.
+    ///
+    /// # Errors
+    /// If the number or a shape of the gradients does not fit.
+    pub fn accumulate(&self, gradients: &[Tensor<'g>]) -> Result<Vec<Update>, Error> {
+        self.check(gradients)?;
+        Ok(self.around.accumulate(gradients)?)
+    }
+
+    fn check(&self, gradients: &[Tensor<'g>]) -> Result<(), Error> {
+        let trained = self.trained();
+        let misfit = |reason| Error::Gradients { optimizer: self.classes[0].optimizer.name(), reason };
+        if gradients.len() != trained.len() {
+            return Err(misfit(format!("{} gradients for {} parameters", gradients.len(), trained.len())));
+        }
+        for (parameter, gradient) in trained.iter().zip(gradients) {
+            if gradient.ty() != parameter.ty() {
+                return Err(misfit(format!("{gradient} is not a gradient of {parameter}: the types differ")));
+            }
+        }
+        Ok(())
+    }
+
+    /// New values of all trained parameters and the state, given one gradient for each of [`State::trained`].
     ///
     /// # Errors
     /// If the number or a shape of the gradients does not fit.
     pub fn updates(&self, gradients: &[Tensor<'g>]) -> Result<Vec<Update>, Error> {
-        let rule = self.optimizer.rule();
-        let misfit = |reason| Error::Gradients { optimizer: rule.name(), reason };
-        if gradients.len() != self.parameters.len() {
-            return Err(misfit(format!("{} gradients for {} parameters", gradients.len(), self.parameters.len())));
-        }
+        self.check(gradients)?;
+        let (gradients, counts) = self.around.gradients(gradients)?;
+        let mut parameters = self.trained();
         let mut updates = Vec::new();
-        for ((&(of, parameter), slots), &gradient) in self.parameters.iter().zip(&self.slots).zip(gradients) {
-            if gradient.ty() != parameter.ty() {
-                return Err(misfit(format!("{gradient} is not a gradient of {parameter}: the types differ")));
+        for class in &self.classes {
+            let Class { optimizer, numbers, shared, members } = class;
+            let operands = members.iter().map(|kept| Member {
+                parameter: kept.parameter.1,
+                gradient: gradients[kept.position],
+                state: kept.slots.iter().map(|slot| slot.1).collect(),
+            });
+            let group = Group {
+                members: operands.collect(),
+                shared: shared.iter().map(|slot| slot.1).collect(),
+                numbers: numbers.clone(),
+            };
+            let GroupValues { members: values, shared: new_shared } = optimizer.rule().update(&group)?;
+            for (kept, NewValues { parameter, state }) in members.iter().zip(values) {
+                parameters[kept.position] = parameter;
+                updates.extend(kept.slots.iter().copied().zip(state));
             }
-            let state: Vec<_> = slots.iter().map(|&(_, tensor)| tensor).collect();
-            let operands = Operands { parameter, gradient, state: &state, scalars: &self.scalars };
-            let NewValues { parameter, state } = rule.update(operands)?;
-            updates.push(Update { variable: of, node: parameter.id() });
-            updates.extend(slots.iter().zip(state).map(|(&(variable, _), new)| Update { variable, node: new.id() }));
+            updates.extend(shared.iter().copied().zip(new_shared));
         }
-        Ok(updates)
+        self.around.follow(&mut parameters, &mut updates)?;
+        updates.extend(trained(&self.classes).into_iter().zip(parameters));
+        Ok(self.around.finish(updates, counts)?)
     }
+}
+
+/// The parameters under any optimizer, in the order given.
+fn trained<'g>(classes: &[Class<'g>]) -> Vec<Variable<'g>> {
+    let mut kept: Vec<_> = classes.iter().flat_map(|class| &class.members).collect();
+    kept.sort_by_key(|kept| kept.position);
+    kept.into_iter().map(|kept| kept.parameter).collect()
+}
+
+/// One of the numbers that are fed.
+fn number<'g>(feed: Tensor<'g>, i: usize) -> Result<Tensor<'g>, GraphError> {
+    feed.slice(&[SliceRange { start: i, stop: i + 1, step: 1 }])?.reshape([])
+}
+
+fn declare<'g>(
+    builder: &'g Builder,
+    name: &str,
+    parameter: TensorType,
+    slot: Slot,
+    role: Role,
+) -> Result<Variable<'g>, GraphError> {
+    let ty = match slot.shape {
+        SlotShape::Parameter => parameter,
+        SlotShape::Scalar => TensorType::f32([]),
+    };
+    let tensor = builder.variable(name, ty, Init::Fill(Scalar::F32(slot.initial)), role)?;
+    Ok((variable_id(tensor)?, tensor))
 }
 
 /// The variable that a node reads and its name, if it has the role of a parameter.

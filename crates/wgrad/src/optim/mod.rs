@@ -1,52 +1,130 @@
 //! Optimizers. Each is a page of its own: a struct of hyperparameters with their ranges, the state it keeps for every
 //! parameter, the numbers that the host computes for every step, and its formula on graph nodes.
 //!
-//! All that depends on the step or on the learning rate is computed by the host in double precision
-//! ([`Optimizer::scalars`]) and fed as finished numbers through one feed, [`SCALARS_FEED`]; everything else is fixed in the
-//! graph. All parameters get the same formula on the same scalars, which lets the planner update them in one dispatch.
+//! All that depends on the step, the learning rate or a schedule is computed by the host in double precision and fed as finished
+//! numbers through one feed, [`SCALARS_FEED`]; everything else is fixed in the graph. All parameters of a group get the same formula
+//! on the same numbers, which lets the planner update them in one dispatch.
 //!
-//! To add an optimizer: write its page with an [`UpdateRule`], add a variant to [`Optimizer`], and follow the compiler.
+//! To add an optimizer: write its page with an [`UpdateRule`], add a line to the list below, and follow the compiler.
 
-mod adam;
 mod apply;
-mod momentum;
-mod rmsprop;
+mod around;
+mod decay;
+mod moments;
+mod number;
+mod options;
 mod rule;
-mod sgd;
+mod schedules;
 
-pub use adam::Adam;
+pub use adamax::AdamaxEps;
+pub use amsgrad::AmsGradMaximum;
 pub use apply::{Applied, SCALARS_FEED, State, apply};
-pub use momentum::Momentum;
-pub use rmsprop::RmsProp;
-pub use rule::{Hyperparameter, NewValues, Operands, Range, Slot, UpdateRule};
-pub use sgd::Sgd;
+pub use around::{RANDOM_FEED, SKIPPED};
+pub use decay::DecayScale;
+pub use moments::EpsPlacement;
+pub use muon::MuonScale;
+pub use nesterov::NesterovVelocity;
+pub use number::{HostNumber, Now, Number, Varies};
+pub use options::{
+    Average, Clip, GradientNoise, Lookahead, Moment, Optimization, ParameterGroup, Treatment, matches_pattern,
+};
+pub use rule::{
+    Base, Group, GroupValues, Hyperparameter, Member, NewValues, Operands, Range, Slot, SlotShape, UpdateRule, running,
+};
+pub use schedules::Schedules;
+pub use swats::SwatsScope;
 
-use crate::Error;
+use crate::{Error, Page};
 
-/// Every optimizer.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Optimizer {
-    /// Gradient descent.
-    Sgd(Sgd),
-    /// Gradient descent with momentum.
-    Momentum(Momentum),
-    /// Gradients divided by a running root mean square.
-    RmsProp(RmsProp),
-    /// Running mean of gradients divided by a running root mean square.
-    Adam(Adam),
+/// Declares the pages, by family, and the enum of all of them.
+macro_rules! optimizers {
+    ($($family:literal { $($file:ident::$Rule:ident,)+ })+) => {
+        $($(
+            mod $file;
+            pub use $file::$Rule;
+
+            impl From<$Rule> for Optimizer {
+                fn from(rule: $Rule) -> Self {
+                    Self::$Rule(rule)
+                }
+            }
+        )+)+
+
+        /// Every optimizer.
+        #[derive(Debug, Clone, Copy, PartialEq)]
+        pub enum Optimizer {
+            $($(
+                #[doc = concat!("See [`", stringify!($Rule), "`].")]
+                $Rule($Rule),
+            )+)+
+        }
+
+        impl Optimizer {
+            /// Its page.
+            pub fn rule(&self) -> &dyn UpdateRule {
+                match self {
+                    $($(Self::$Rule(rule) => rule,)+)+
+                }
+            }
+
+            /// Every optimizer with its defaults, in the order of the list.
+            pub fn all() -> Vec<Self> {
+                vec![$($($Rule::default().into(),)+)+]
+            }
+
+            /// The source of every optimizer, in the same order.
+            pub const PAGES: &[Page] = &[$($(Page {
+                family: $family,
+                name: stringify!($Rule),
+                file: concat!("crates/wgrad/src/optim/", stringify!($file), ".rs"),
+                text: include_str!(concat!(stringify!($file), ".rs")),
+            },)+)+];
+        }
+    };
+}
+
+optimizers! {
+    "Gradient descent" {
+        sgd::Sgd,
+        momentum::Momentum,
+        momentum_ema::MomentumEma,
+        nesterov::Nesterov,
+        sgdw::SgdW,
+    }
+    "Running squares" {
+        adagrad::Adagrad,
+        adadelta::Adadelta,
+        rmsprop::RmsProp,
+    }
+    "Adam and its kin" {
+        adam::Adam,
+        adamw::AdamW,
+        adamax::Adamax,
+        amsgrad::AmsGrad,
+        nadam::NAdam,
+        radam::RAdam,
+        adabound::AdaBound,
+        adan::Adan,
+        swats::Swats,
+    }
+    "Large batches, signs and matrices" {
+        lion::Lion,
+        lamb::Lamb,
+        muon::Muon,
+    }
+}
+
+impl Optimization {
+    /// The source of what is around an optimizer.
+    pub const PAGE: Page = Page {
+        family: "Around an optimizer",
+        name: "Optimization",
+        file: "crates/wgrad/src/optim/options.rs",
+        text: include_str!("options.rs"),
+    };
 }
 
 impl Optimizer {
-    /// Its page.
-    pub fn rule(&self) -> &dyn UpdateRule {
-        match self {
-            Self::Sgd(rule) => rule,
-            Self::Momentum(rule) => rule,
-            Self::RmsProp(rule) => rule,
-            Self::Adam(rule) => rule,
-        }
-    }
-
     /// Its name, in lower case.
     pub fn name(&self) -> &'static str {
         self.rule().name()
@@ -65,43 +143,14 @@ impl Optimizer {
         }
         Ok(())
     }
-
-    /// The numbers to feed for a step, counted from 1, in the order of [`SCALARS_FEED`].
-    pub fn scalars(&self, step: u64) -> Vec<f64> {
-        self.rule().scalars(step)
-    }
-
-    /// [`Optimizer::scalars`], rounded for the feed of an f32 backend.
-    #[expect(clippy::cast_possible_truncation, reason = "the finished numbers are rounded once, here")]
-    pub fn scalars_f32(&self, step: u64) -> Vec<f32> {
-        self.scalars(step).into_iter().map(|v| v as f32).collect()
-    }
-}
-
-impl From<Sgd> for Optimizer {
-    fn from(rule: Sgd) -> Self {
-        Self::Sgd(rule)
-    }
-}
-impl From<Momentum> for Optimizer {
-    fn from(rule: Momentum) -> Self {
-        Self::Momentum(rule)
-    }
-}
-impl From<RmsProp> for Optimizer {
-    fn from(rule: RmsProp) -> Self {
-        Self::RmsProp(rule)
-    }
-}
-impl From<Adam> for Optimizer {
-    fn from(rule: Adam) -> Self {
-        Self::Adam(rule)
-    }
 }
 
 #[cfg(test)]
+mod formula_tests;
+
+#[cfg(test)]
 mod tests {
-    use super::{Adam, Momentum, Optimizer, RmsProp, Sgd};
+    use super::{Adam, Momentum, Optimization, Optimizer, RmsProp, Sgd};
 
     fn message(optimizer: impl Into<Optimizer>) -> String {
         optimizer.into().validate().unwrap_err().to_string()
@@ -109,12 +158,7 @@ mod tests {
 
     #[test]
     fn defaults_are_valid() {
-        for optimizer in [
-            Optimizer::from(Sgd::default()),
-            Momentum::default().into(),
-            RmsProp::default().into(),
-            Adam::default().into(),
-        ] {
+        for optimizer in Optimizer::all() {
             optimizer.validate().unwrap();
         }
     }
@@ -146,10 +190,10 @@ mod tests {
     #[test]
     fn scalars_are_finished_numbers() {
         let momentum = Momentum { learning_rate: 0.1, momentum: 0.9, dampening: 0.25, ..Momentum::default() };
-        assert_eq!(Optimizer::from(momentum).scalars(1), [0.1, 0.0, 1.0]);
-        assert_eq!(Optimizer::from(momentum).scalars(2), [0.1, 0.9, 0.75]);
-        let adam = Optimizer::from(Adam { learning_rate: 0.5, beta1: 0.5, beta2: 0.75, ..Adam::default() });
-        assert_eq!(adam.scalars(1), [1.0, 2.0]);
-        assert_eq!(adam.scalars(u64::MAX), [0.5, 1.0]);
+        assert_eq!(Optimization::new(momentum).scalars(1, 1.0), [0.1, 0.0, 1.0]);
+        assert_eq!(Optimization::new(momentum).scalars(2, 0.5), [0.05, 0.9, 0.75]);
+        let adam = Optimization::new(Adam { learning_rate: 0.5, beta1: 0.5, beta2: 0.75, ..Adam::default() });
+        assert_eq!(adam.scalars(1, 1.0), [1.0, 2.0]);
+        assert_eq!(adam.scalars(u64::MAX, 1.0), [0.5, 1.0]);
     }
 }

@@ -1,15 +1,27 @@
-//! Gradient descent with momentum: the heavy ball, and Nesterov's form of it, as in torch.
+//! Gradient descent with momentum.
 
 use wgrad_core::GraphError;
 
-use crate::optim::{Hyperparameter, NewValues, Operands, Range, Slot, UpdateRule};
+use crate::optim::{
+    Base, Group, GroupValues, HostNumber, Hyperparameter, NewValues, Now, Range, Slot, UpdateRule, Varies, running,
+};
 
+/// Gradient descent with momentum: the heavy ball (Polyak 1964, "Some methods of speeding up the convergence of iteration methods"), or
+/// Nesterov's momentum as libraries have it (Sutskever et al. 2013, "On the importance of initialization and momentum in deep
+/// learning").
+///
 /// ```text
 /// g <- g + weight_decay·p
 /// b <- g at the first step, momentum·b + (1 - dampening)·g later
 /// d  = g + momentum·b if nesterov, else b
 /// p <- p - learning_rate·d
 /// ```
+///
+/// State: `b`, the velocity, in units of the gradient
+///
+/// Differs: torch agrees, with momentum 0 unless set; optax agrees without dampening, which its `trace` does not have; keras has the
+/// learning rate in its velocity, `b <- momentum·b - learning_rate·g`, so that a change of the learning rate acts on later gradients
+/// only, and its decay is decoupled. Nesterov's method itself, with the gradient at the point looked ahead to, is `Nesterov`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Momentum {
     /// Step size; 0.001.
@@ -18,7 +30,7 @@ pub struct Momentum {
     pub momentum: f64,
     /// How much of a gradient is kept out of the velocity, the first one excepted; 0.
     pub dampening: f64,
-    /// Whether to look ahead; needs momentum and no dampening; false.
+    /// Whether to take the next step's share of the velocity along; needs momentum and no dampening; false.
     pub nesterov: bool,
     /// L2 penalty, coupled: it enters the gradient; 0.
     pub weight_decay: f64,
@@ -43,11 +55,15 @@ impl UpdateRule for Momentum {
             (Range::NonNegative, Range::UpToOne)
         };
         vec![
-            Hyperparameter { field: "learning_rate", value: learning_rate, range: Range::NonNegative },
-            Hyperparameter { field: "momentum", value: momentum, range: momentum_range },
-            Hyperparameter { field: "dampening", value: dampening, range: dampening_range },
-            Hyperparameter { field: "weight_decay", value: weight_decay, range: Range::NonNegative },
+            Hyperparameter::new("learning_rate", learning_rate, Range::NonNegative),
+            Hyperparameter::new("momentum", momentum, momentum_range),
+            Hyperparameter::new("dampening", dampening, dampening_range),
+            Hyperparameter::new("weight_decay", weight_decay, Range::NonNegative),
         ]
+    }
+
+    fn base(&self) -> Base {
+        Base { learning_rate: self.learning_rate, momentum: Some(self.momentum), weight_decay: Some(self.weight_decay) }
     }
 
     fn slots(&self) -> Vec<Slot> {
@@ -55,16 +71,24 @@ impl UpdateRule for Momentum {
     }
 
     /// The factors of `b` and `g` make the first step `b <- 0·b + 1·g`.
-    fn scalars(&self, step: u64) -> Vec<f64> {
-        let (keep, take) = if step <= 1 { (0.0, 1.0) } else { (self.momentum, 1.0 - self.dampening) };
-        vec![self.learning_rate, keep, take]
+    fn numbers(&self, now: Now) -> Vec<HostNumber> {
+        let (keep, take) = if now.step <= 1 { (0.0, 1.0) } else { (now.momentum, 1.0 - self.dampening) };
+        vec![
+            HostNumber::rate(now),
+            HostNumber::new("weight_decay", now.weight_decay, Varies::DECAY),
+            HostNumber::new("keep", keep, Varies::STEP | Varies::MOMENTUM),
+            HostNumber::new("take", take, Varies::STEP),
+            HostNumber::new("momentum", now.momentum, Varies::MOMENTUM),
+        ]
     }
 
-    fn update<'g>(&self, operands: Operands<'_, 'g>) -> Result<NewValues<'g>, GraphError> {
-        let (learning_rate, keep, take) = (operands.scalars[0], operands.scalars[1], operands.scalars[2]);
-        let g = operands.gradient_with_l2(self.weight_decay)?;
-        let b = operands.state[0].mul(keep)?.add(g.mul(take)?)?;
-        let d = if self.nesterov { g.add(b.mul(self.momentum)?)? } else { b };
-        Ok(NewValues { parameter: operands.parameter.sub(d.mul(learning_rate)?)?, state: vec![b] })
+    fn update<'g>(&self, group: &Group<'g>) -> Result<GroupValues<'g>, GraphError> {
+        let [learning_rate, weight_decay, keep, take, momentum] = [0, 1, 2, 3, 4].map(|i| group.numbers[i]);
+        group.each(|operands| {
+            let g = operands.gradient_with_l2(weight_decay)?;
+            let b = running(operands.state[0], keep, g, take)?;
+            let d = if self.nesterov { g.add(momentum.times(b)?)? } else { b };
+            Ok(NewValues { parameter: operands.parameter.sub(learning_rate.times(d)?)?, state: vec![b] })
+        })
     }
 }

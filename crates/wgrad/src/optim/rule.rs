@@ -1,6 +1,8 @@
 //! What an optimizer's page says.
 
-use wgrad_core::{GraphError, Tensor};
+use wgrad_core::{GraphError, Tensor, TensorType};
+
+use crate::optim::{HostNumber, Now, Number};
 
 /// An optimizer's definition. Implementations are the variants of [`Optimizer`](crate::optim::Optimizer).
 pub trait UpdateRule: std::fmt::Debug {
@@ -10,18 +12,54 @@ pub trait UpdateRule: std::fmt::Debug {
     /// Its hyperparameters with their ranges.
     fn hyperparameters(&self) -> Vec<Hyperparameter>;
 
+    /// The hyperparameters that schedules can drive, as they are without a schedule.
+    fn base(&self) -> Base;
+
     /// What it keeps for every parameter.
     fn slots(&self) -> Vec<Slot>;
 
-    /// What the host computes for a step, counted from 1: a pure function of the step and the hyperparameters, always of the
-    /// same length.
-    fn scalars(&self, step: u64) -> Vec<f64>;
+    /// What it keeps once for all parameters of a group, each of shape `[]`.
+    fn shared_slots(&self) -> Vec<Slot> {
+        vec![]
+    }
 
-    /// The formula.
+    /// What the host computes for a step: a pure function of [`Now`] and the hyperparameters, always of the same length.
+    fn numbers(&self, now: Now) -> Vec<HostNumber>;
+
+    /// Why it cannot improve parameters of a type, if so.
+    ///
+    /// # Errors
+    /// The reason.
+    fn takes(&self, ty: &TensorType) -> Result<(), String> {
+        let _ = ty;
+        Ok(())
+    }
+
+    /// Where the gradient is evaluated, if not at the parameter itself. The operands' gradient is the parameter.
     ///
     /// # Errors
     /// If the operands do not fit each other.
-    fn update<'g>(&self, operands: Operands<'_, 'g>) -> Result<NewValues<'g>, GraphError>;
+    fn point<'g>(&self, operands: Operands<'_, 'g>) -> Result<Option<Tensor<'g>>, GraphError> {
+        let _ = operands;
+        Ok(None)
+    }
+
+    /// The formula over all parameters of a group; where parameters do not meet, [`Group::each`] is all there is to it.
+    ///
+    /// # Errors
+    /// If the operands do not fit each other.
+    fn update<'g>(&self, group: &Group<'g>) -> Result<GroupValues<'g>, GraphError>;
+}
+
+/// The hyperparameters that schedules can drive.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Base {
+    /// Step size.
+    pub learning_rate: f64,
+    /// Momentum, or `beta1`, where there is one.
+    pub momentum: Option<f64>,
+    /// Weight decay, where there is one.
+    pub weight_decay: Option<f64>,
 }
 
 /// One number of an optimizer.
@@ -35,13 +73,22 @@ pub struct Hyperparameter {
     pub range: Range,
 }
 
+impl Hyperparameter {
+    /// A field with its value and the values allowed.
+    pub const fn new(field: &'static str, value: f64, range: Range) -> Self {
+        Self { field, value, range }
+    }
+}
+
 /// A range of hyperparameters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Range {
     /// `[0, ∞)`
     NonNegative,
     /// `(0, ∞)`, with why.
     Positive(&'static str),
+    /// `[least, ∞)`, in words.
+    AtLeast(f64, &'static str),
     /// `[0, 1)`
     BelowOne,
     /// `[0, 1]`
@@ -56,6 +103,7 @@ impl Range {
         match self {
             Self::NonNegative => v >= 0.0 && v.is_finite(),
             Self::Positive(_) => v > 0.0 && v.is_finite(),
+            Self::AtLeast(least, _) => v >= least && v.is_finite(),
             Self::BelowOne => (0.0..1.0).contains(&v),
             Self::UpToOne => (0.0..=1.0).contains(&v),
             Self::Zero(_) => v == 0.0,
@@ -68,28 +116,44 @@ impl Range {
             Self::NonNegative => "at least 0 and finite",
             Self::BelowOne => "at least 0 and below 1",
             Self::UpToOne => "at least 0 and at most 1",
-            Self::Positive(words) | Self::Zero(words) => words,
+            Self::Positive(words) | Self::AtLeast(_, words) | Self::Zero(words) => words,
         }
     }
 }
 
-/// A tensor of the parameter's shape that the optimizer keeps for it.
+/// Something that the optimizer keeps between steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slot {
     /// Name, unique in the optimizer.
     pub name: &'static str,
+    /// Its shape.
+    pub shape: SlotShape,
     /// What it holds before the first step.
     pub initial: f64,
 }
 
+/// The shape of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlotShape {
+    /// That of the parameter.
+    Parameter,
+    /// One number.
+    Scalar,
+}
+
 impl Slot {
-    /// A slot that starts at 0.
+    /// A slot of the parameter's shape that starts at 0.
     pub const fn zero(name: &'static str) -> Self {
-        Self { name, initial: 0.0 }
+        Self { name, shape: SlotShape::Parameter, initial: 0.0 }
+    }
+
+    /// A slot of one number.
+    pub const fn scalar(name: &'static str, initial: f64) -> Self {
+        Self { name, shape: SlotShape::Scalar, initial }
     }
 }
 
-/// What a formula is made of.
+/// What the formula of one parameter is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands<'a, 'g> {
     /// The parameter before the step.
@@ -98,25 +162,93 @@ pub struct Operands<'a, 'g> {
     pub gradient: Tensor<'g>,
     /// The slots before the step, in the order of [`UpdateRule::slots`].
     pub state: &'a [Tensor<'g>],
-    /// The host's numbers, of shape `[]`, in the order of [`UpdateRule::scalars`].
-    pub scalars: &'a [Tensor<'g>],
+    /// The host's numbers, in the order of [`UpdateRule::numbers`].
+    pub numbers: &'a [Number<'g>],
 }
 
 impl<'g> Operands<'_, 'g> {
     /// The gradient with that of `weight_decay/2·|p|²` added: `g + weight_decay·p`.
-    pub(crate) fn gradient_with_l2(&self, weight_decay: f64) -> Result<Tensor<'g>, GraphError> {
-        if weight_decay == 0.0 {
-            return Ok(self.gradient);
-        }
-        self.gradient.add(self.parameter.mul(weight_decay)?)
+    ///
+    /// # Errors
+    /// If the operands do not fit each other.
+    pub fn gradient_with_l2(&self, weight_decay: Number<'g>) -> Result<Tensor<'g>, GraphError> {
+        if weight_decay.is(0.0) { Ok(self.gradient) } else { self.gradient.add(self.parameter.mul(weight_decay)?) }
     }
 }
 
-/// What a formula gives.
+/// The mean `keep·mean + take·x` that runs along with the steps.
+///
+/// # Errors
+/// If the operands do not fit each other.
+pub fn running<'g>(
+    mean: Tensor<'g>,
+    keep: Number<'g>,
+    x: Tensor<'g>,
+    take: Number<'g>,
+) -> Result<Tensor<'g>, GraphError> {
+    keep.times(mean)?.add(take.times(x)?)
+}
+
+/// What a formula gives for one parameter.
 #[derive(Debug, Clone)]
 pub struct NewValues<'g> {
     /// The parameter after the step.
     pub parameter: Tensor<'g>,
     /// The slots after the step, in order.
     pub state: Vec<Tensor<'g>>,
+}
+
+/// What the formula of a group is made of.
+#[derive(Debug, Clone)]
+pub struct Group<'g> {
+    /// Its parameters, in order of declaration.
+    pub members: Vec<Member<'g>>,
+    /// The shared slots before the step, in the order of [`UpdateRule::shared_slots`].
+    pub shared: Vec<Tensor<'g>>,
+    /// The host's numbers, in the order of [`UpdateRule::numbers`].
+    pub numbers: Vec<Number<'g>>,
+}
+
+/// A parameter of a group.
+#[derive(Debug, Clone)]
+pub struct Member<'g> {
+    /// The parameter before the step.
+    pub parameter: Tensor<'g>,
+    /// The gradient, of the same shape.
+    pub gradient: Tensor<'g>,
+    /// The slots before the step, in the order of [`UpdateRule::slots`].
+    pub state: Vec<Tensor<'g>>,
+}
+
+/// What the formula of a group gives.
+#[derive(Debug, Clone)]
+pub struct GroupValues<'g> {
+    /// For each parameter.
+    pub members: Vec<NewValues<'g>>,
+    /// The shared slots after the step, in order.
+    pub shared: Vec<Tensor<'g>>,
+}
+
+impl<'g> Group<'g> {
+    /// The operands of every parameter.
+    pub fn operands(&self) -> impl Iterator<Item = Operands<'_, 'g>> {
+        self.members.iter().map(|member| Operands {
+            parameter: member.parameter,
+            gradient: member.gradient,
+            state: &member.state,
+            numbers: &self.numbers,
+        })
+    }
+
+    /// The same formula for every parameter; shared slots stay as they are.
+    ///
+    /// # Errors
+    /// The formula's.
+    pub fn each(
+        &self,
+        mut formula: impl FnMut(Operands<'_, 'g>) -> Result<NewValues<'g>, GraphError>,
+    ) -> Result<GroupValues<'g>, GraphError> {
+        let members = self.operands().map(&mut formula).collect::<Result<_, _>>()?;
+        Ok(GroupValues { members, shared: self.shared.clone() })
+    }
 }

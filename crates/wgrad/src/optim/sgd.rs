@@ -2,12 +2,21 @@
 
 use wgrad_core::GraphError;
 
-use crate::optim::{Hyperparameter, NewValues, Operands, Range, Slot, UpdateRule};
+use crate::optim::{
+    Base, Group, GroupValues, HostNumber, Hyperparameter, NewValues, Now, Range, Slot, UpdateRule, Varies,
+};
 
+/// Stochastic gradient descent (Robbins & Monro 1951, "A stochastic approximation method").
+///
 /// ```text
 /// g <- g + weight_decay·p
 /// p <- p - learning_rate·g
 /// ```
+///
+/// State: none
+///
+/// Differs: torch agrees; optax has no decay of its own, a chain with `add_decayed_weights` in front agrees; keras has a learning rate
+/// of 0.01, and its decay is decoupled, which is the same for this formula.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sgd {
     /// Step size; 0.001.
@@ -30,22 +39,28 @@ impl UpdateRule for Sgd {
     fn hyperparameters(&self) -> Vec<Hyperparameter> {
         let Self { learning_rate, weight_decay } = *self;
         vec![
-            Hyperparameter { field: "learning_rate", value: learning_rate, range: Range::NonNegative },
-            Hyperparameter { field: "weight_decay", value: weight_decay, range: Range::NonNegative },
+            Hyperparameter::new("learning_rate", learning_rate, Range::NonNegative),
+            Hyperparameter::new("weight_decay", weight_decay, Range::NonNegative),
         ]
+    }
+
+    fn base(&self) -> Base {
+        Base { learning_rate: self.learning_rate, momentum: None, weight_decay: Some(self.weight_decay) }
     }
 
     fn slots(&self) -> Vec<Slot> {
         vec![]
     }
 
-    fn scalars(&self, _step: u64) -> Vec<f64> {
-        vec![self.learning_rate]
+    fn numbers(&self, now: Now) -> Vec<HostNumber> {
+        vec![HostNumber::rate(now), HostNumber::new("weight_decay", now.weight_decay, Varies::DECAY)]
     }
 
-    fn update<'g>(&self, operands: Operands<'_, 'g>) -> Result<NewValues<'g>, GraphError> {
-        let learning_rate = operands.scalars[0];
-        let g = operands.gradient_with_l2(self.weight_decay)?;
-        Ok(NewValues { parameter: operands.parameter.sub(g.mul(learning_rate)?)?, state: vec![] })
+    fn update<'g>(&self, group: &Group<'g>) -> Result<GroupValues<'g>, GraphError> {
+        let (learning_rate, weight_decay) = (group.numbers[0], group.numbers[1]);
+        group.each(|operands| {
+            let step = learning_rate.times(operands.gradient_with_l2(weight_decay)?)?;
+            Ok(NewValues { parameter: operands.parameter.sub(step)?, state: vec![] })
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! The training program: one graph, and over the same variables the entries
 //! - `train`, and `train_last` for a shorter last batch: loss, gradients and optimizer, adding the loss to a running sum;
+//! - `accumulate`, where a step takes several batches: loss and gradients of a batch that does not complete a step;
 //! - `eval`: adds losses and correct rows to running sums; a mask takes any number of rows up to the batch's;
 //! - `predict`: the model's output.
 //!
@@ -14,15 +15,15 @@ use crate::data::{Dataset, Targets};
 use crate::ids::{feed_id, variable_id};
 use crate::loss::{Loss, cross_entropy, cross_entropy_per_row, mse, mse_per_row};
 use crate::nn::{Model, Params};
-use crate::optim::{Optimizer, State};
+use crate::optim::{Optimization, State};
 
 /// How to train.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainOptions {
     /// What is minimised.
     pub loss: Loss,
-    /// How parameters are improved.
-    pub optimizer: Optimizer,
+    /// How parameters are improved. Where it keeps running means of them, those are evaluated and predict.
+    pub optimizer: Optimization,
     /// Rows of a training batch; the last batch of an epoch may have fewer.
     pub batch_rows: usize,
     /// Rows of an evaluation or prediction batch.
@@ -35,7 +36,7 @@ pub struct TrainOptions {
 
 impl TrainOptions {
     /// Batches of 64 rows in random order, evaluation in batches of 256, seed 0.
-    pub fn new(loss: Loss, optimizer: impl Into<Optimizer>) -> Self {
+    pub fn new(loss: Loss, optimizer: impl Into<Optimization>) -> Self {
         Self { loss, optimizer: optimizer.into(), batch_rows: 64, eval_rows: 256, seed: 0, shuffle: true }
     }
 }
@@ -45,9 +46,11 @@ impl TrainOptions {
 pub struct TrainProgram {
     /// The program.
     pub program: Program,
-    /// `train`, then `train_last` where there is one: each with the rows it takes. Feeds: the optimizer's scalars, inputs,
-    /// targets. Fetch 0 is the loss.
+    /// `train`, then `train_last` where there is one: each with the rows it takes. Feeds: [`State::feeds`], inputs, targets. Fetch 0 is
+    /// the loss.
     pub train: Vec<(EntryId, usize)>,
+    /// `accumulate` and the rows it takes, where a step takes several batches. Feeds and fetches as of `train`.
+    pub accumulate: Option<(EntryId, usize)>,
     /// `eval` and the rows it takes. Feeds: inputs, targets, mask.
     pub eval: (EntryId, usize),
     /// `predict` and the rows it takes. Feed: inputs. Fetch 0 is the output.
@@ -81,7 +84,7 @@ impl TrainProgram {
 
         // Predicting comes first: it declares the parameters with the fewest nodes around them.
         let eval_rows = options.eval_rows.max(1);
-        let (predict, output_width) = make.predict(eval_rows)?;
+        let (mut predict, output_width) = make.predict("predict", eval_rows, &[])?;
         let parameters: Vec<_> = params.all().into_iter().map(|(_, tensor)| tensor).collect();
         let optimizer = State::declare(&builder, &options.optimizer, &parameters)?;
         let train_loss = sum("metrics.train_loss")?;
@@ -90,24 +93,36 @@ impl TrainProgram {
             entries.push(entry);
             (EntryId::from_index(entries.len() - 1), rows)
         };
+        let averages: Vec<_> = match optimizer.averages() {
+            Some(averages) => optimizer.trained().into_iter().zip(averages).collect(),
+            None => vec![],
+        };
+        if !averages.is_empty() {
+            predict = make.predict("predict_average", eval_rows, &averages)?.0;
+        }
         let mut train = Vec::new();
         let batch_rows = options.batch_rows.max(1);
         let (has_full_batch, rest) = (dataset.rows() >= batch_rows, dataset.rows() % batch_rows);
         for (name, rows, wanted) in [("train", batch_rows, has_full_batch || rest == 0), ("train_last", rest, rest > 0)]
         {
             if wanted {
-                train.push(push(make.train(name, rows, &optimizer, train_loss)?, rows));
+                train.push(push(make.train(name, rows, &optimizer, State::updates, train_loss)?, rows));
             }
         }
+        let accumulates = options.optimizer.accumulate > 1 && has_full_batch;
+        let accumulate =
+            accumulates.then(|| make.train("accumulate", batch_rows, &optimizer, State::accumulate, train_loss));
+        let accumulate = accumulate.transpose()?.map(|entry| push(entry, batch_rows));
         let eval_loss = sum("metrics.eval_loss")?;
         let eval_correct = match dataset.targets() {
             Targets::Classes { .. } => Some(sum("metrics.eval_correct")?),
             Targets::Values { .. } => None,
         };
-        let eval = push(make.eval(eval_rows, eval_loss, eval_correct)?, eval_rows);
+        let eval = push(make.eval(eval_rows, &averages, eval_loss, eval_correct)?, eval_rows);
         let predict = push(predict, eval_rows);
         Ok(Self {
             train,
+            accumulate,
             eval,
             predict,
             train_loss: train_loss.0,
@@ -137,10 +152,16 @@ impl<'g> Make<'_, 'g> {
         self.builder.feed(&format!("{entry}.{name}"), ty)
     }
 
-    /// The feed of inputs and the model's output on it, checked against the targets.
-    fn model(&self, entry: &str, rows: usize) -> Result<(Tensor<'g>, Tensor<'g>), Error> {
+    /// The feed of inputs and the model's output on it, checked against the targets. The model gets the second of each pair instead of
+    /// the first.
+    fn model(
+        &self,
+        entry: &str,
+        rows: usize,
+        substitutes: &[(Tensor<'g>, Tensor<'g>)],
+    ) -> Result<(Tensor<'g>, Tensor<'g>), Error> {
         let x = self.feed(entry, "x", TensorType::f32([rows, self.dataset.width()]))?;
-        self.params.next_pass();
+        self.params.next_pass_on(substitutes.iter().copied());
         let output = self.model.forward(self.params, x)?;
         let (width, of) = match self.dataset.targets() {
             Targets::Classes { labels: _, classes } => (*classes as usize, "classes"),
@@ -169,23 +190,38 @@ impl<'g> Make<'_, 'g> {
         Ok(self.feed(entry, "y", ty)?)
     }
 
-    fn train(&self, name: &str, rows: usize, optimizer: &State<'g>, sum: Sum<'g>) -> Result<Entry, Error> {
-        let (x, output) = self.model(name, rows)?;
+    /// A batch of training: `updates` makes of the gradients what they are for.
+    fn train(
+        &self,
+        name: &str,
+        rows: usize,
+        optimizer: &State<'g>,
+        updates: impl Fn(&State<'g>, &[Tensor<'g>]) -> Result<Vec<Update>, Error>,
+        sum: Sum<'g>,
+    ) -> Result<Entry, Error> {
+        let points = optimizer.points()?;
+        let substitutes: Vec<_> = optimizer.trained().into_iter().zip(points.iter().copied()).collect();
+        let (x, output) = self.model(name, rows, &substitutes)?;
         let y = self.targets(name, rows)?;
         let loss = match self.loss {
             Loss::CrossEntropy => cross_entropy(output, y)?,
             Loss::Mse => mse(output, y)?,
         }
         .named(&format!("{name}.loss"));
-        let parameters: Vec<_> = self.params.all().into_iter().map(|(_, tensor)| tensor).collect();
-        let gradients = self.builder.grad(loss, &parameters)?;
-        let mut updates = optimizer.updates(&gradients)?;
+        let gradients = self.builder.grad(loss, &points)?;
+        let mut updates = updates(optimizer, &gradients)?;
         updates.push(Update { variable: sum.0, node: sum.1.add(loss.mul(rows as f64)?)?.id() });
-        self.entry(name, &[optimizer.scalars_feed(), x, y], &[("loss", loss)], updates)
+        self.entry(name, &[&optimizer.feeds()[..], &[x, y]].concat(), &[("loss", loss)], updates)
     }
 
-    fn eval(&self, rows: usize, loss: Sum<'g>, correct: Option<Sum<'g>>) -> Result<Entry, Error> {
-        let (x, output) = self.model("eval", rows)?;
+    fn eval(
+        &self,
+        rows: usize,
+        substitutes: &[(Tensor<'g>, Tensor<'g>)],
+        loss: Sum<'g>,
+        correct: Option<Sum<'g>>,
+    ) -> Result<Entry, Error> {
+        let (x, output) = self.model("eval", rows, substitutes)?;
         let y = self.targets("eval", rows)?;
         let mask = self.feed("eval", "mask", TensorType::f32([rows]))?;
         let losses = match self.loss {
@@ -203,8 +239,14 @@ impl<'g> Make<'_, 'g> {
         self.entry("eval", &[x, y, mask], &[], updates)
     }
 
-    fn predict(&self, rows: usize) -> Result<(Entry, usize), Error> {
-        let (x, output) = self.model("predict", rows)?;
+    /// `name` goes into the name of the feed.
+    fn predict(
+        &self,
+        name: &str,
+        rows: usize,
+        substitutes: &[(Tensor<'g>, Tensor<'g>)],
+    ) -> Result<(Entry, usize), Error> {
+        let (x, output) = self.model(name, rows, substitutes)?;
         Ok((self.entry("predict", &[x], &[("output", output)], vec![])?, output.shape()[1]))
     }
 

@@ -8,7 +8,7 @@ use super::{TrainOptions, TrainProgram, correct_per_row};
 use crate::data::{Batches, Dataset, Order, Targets};
 use crate::loss::Loss;
 use crate::nn::{Activation, Linear, Mlp, Model};
-use crate::optim::{Adam, Momentum, Optimizer, Sgd};
+use crate::optim::{Adam, Momentum, Optimization, Sgd};
 
 /// Three classes on a line.
 fn classes(rows: u8) -> Dataset {
@@ -16,7 +16,7 @@ fn classes(rows: u8) -> Dataset {
     Dataset::classes(features, 2, (0..rows).map(|i| u32::from(i) * 3 / u32::from(rows)).collect(), 3).unwrap()
 }
 
-fn options(loss: Loss, optimizer: impl Into<Optimizer>) -> TrainOptions {
+fn options(loss: Loss, optimizer: impl Into<Optimization>) -> TrainOptions {
     TrainOptions { batch_rows: 4, eval_rows: 4, seed: 3, shuffle: false, ..TrainOptions::new(loss, optimizer) }
 }
 
@@ -71,7 +71,7 @@ fn training_on_the_oracle_learns_and_counts() {
         for batch in Batches::new(&data, 4, Order::InOrder) {
             step += 1;
             let &(entry, rows) = made.train.iter().find(|&&(_, rows)| rows == batch.rows).unwrap();
-            let scalars = options.optimizer.scalars(step);
+            let scalars = options.optimizer.scalars(step, 1.0);
             oracle
                 .run(entry, &[OracleFeed::F64(&scalars), OracleFeed::F32(&batch.features), targets(&batch.targets)])
                 .unwrap();

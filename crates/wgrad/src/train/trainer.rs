@@ -9,7 +9,7 @@ use crate::Error;
 use crate::data::{Batch, Batches, DataError, Dataset, Order};
 use crate::device::Device;
 use crate::nn::Model;
-use crate::optim::Optimizer;
+use crate::optim::{Moment, Optimization};
 use crate::train::{EpochReport, Evaluation, TrainOptions, TrainProgram};
 
 /// A model in training on a device. Parameters, optimizer state and running metrics stay there; nothing is read back unless
@@ -85,8 +85,13 @@ impl Trainer {
         let start = Instant::now();
         self.session.write(self.program.train_loss, HostSlice::F32(&[0.0]))?;
         let mut steps = 0;
-        for batch in self.batches(train) {
-            self.step(&batch)?;
+        let mut batches = self.batches(train);
+        loop {
+            let together: Vec<_> = batches.by_ref().take(self.options.optimizer.accumulate).collect();
+            if together.is_empty() {
+                break;
+            }
+            self.step_on(&together)?;
             steps += 1;
         }
         let sum = self.number(self.program.train_loss)?;
@@ -115,12 +120,30 @@ impl Trainer {
     /// # Errors
     /// If there is no entry for the number of rows, the data do not fit, or the device fails.
     pub fn step(&mut self, batch: &Batch) -> Result<(), Error> {
-        let entry = self.entry(batch.rows)?;
-        let scalars = self.options.optimizer.scalars_f32(self.step + 1);
-        let feeds = [HostSlice::F32(&scalars), HostSlice::F32(&batch.features), batch.targets.as_slice()];
-        self.session.run(entry, &feeds)?;
+        self.step_on(std::slice::from_ref(batch))
+    }
+
+    /// One step on the rows of several batches, as many as [`Optimization::accumulate`] says or fewer: one submission for each,
+    /// nothing read back. All but the last must be full.
+    ///
+    /// # Errors
+    /// If there is no entry for a number of rows, the data do not fit, or the device fails.
+    pub fn step_on(&mut self, batches: &[Batch]) -> Result<(), Error> {
+        let Some((last, before)) = batches.split_last() else { return Ok(()) };
+        let mut entries = before.iter().map(|batch| self.accumulating(batch.rows)).collect::<Result<Vec<_>, _>>()?;
+        entries.push(self.entry(last.rows)?);
+        let rows: usize = batches.iter().map(|batch| batch.rows).sum();
+        let random = self.options.optimizer.random_state(self.step + 1);
+        for (&entry, batch) in entries.iter().zip(batches) {
+            let share = batch.rows as f64 / rows as f64;
+            let scalars = self.options.optimizer.scalars_f32(Moment { step: self.step + 1, rate_factor: 1.0, share });
+            let mut feeds = vec![HostSlice::F32(&scalars)];
+            feeds.extend(random.iter().map(|state| HostSlice::U32(state)));
+            feeds.extend([HostSlice::F32(&batch.features), batch.targets.as_slice()]);
+            self.session.run(entry, &feeds)?;
+            self.last = Some(Last::Fetched(entry));
+        }
         self.step += 1;
-        self.last = Some(Last::Fetched(entry));
         Ok(())
     }
 
@@ -220,7 +243,7 @@ impl Trainer {
     }
 
     /// The optimizer in use.
-    pub fn optimizer(&self) -> &Optimizer {
+    pub fn optimizer(&self) -> &Optimization {
         &self.options.optimizer
     }
 
@@ -251,6 +274,17 @@ impl Trainer {
             None => {
                 let known = self.program.train.iter().map(|(_, rows)| rows.to_string()).collect();
                 Err(Error::BatchRows { rows, known })
+            }
+        }
+    }
+
+    /// The entry that adds up the gradients of a batch of so many rows.
+    fn accumulating(&self, rows: usize) -> Result<EntryId, Error> {
+        match self.program.accumulate {
+            Some((entry, known)) if known == rows => Ok(entry),
+            other => {
+                let known = other.map_or_else(|| "one batch a step".to_owned(), |(_, rows)| rows.to_string());
+                Err(Error::BatchRows { rows, known: vec![known] })
             }
         }
     }

@@ -6,7 +6,7 @@ use super::{TrainOptions, Trainer};
 use crate::data::Dataset;
 use crate::loss::Loss;
 use crate::nn::{Activation, Linear, Mlp, Model, Params};
-use crate::optim::{Adam, Momentum, Optimizer, RmsProp, Sgd};
+use crate::optim::{Adam, Momentum, Optimization, Optimizer, RmsProp, Sgd};
 use crate::{BackendChoice, Device, DeviceSelector, Error};
 
 fn cpu() -> Device {
@@ -20,7 +20,7 @@ fn halves(rows: u8) -> Dataset {
     Dataset::classes(features, 2, (0..rows).map(|i| u32::from(angle(i).sin() > 0.0)).collect(), 2).unwrap()
 }
 
-fn trainer(optimizer: impl Into<Optimizer>, data: &Dataset) -> Trainer {
+fn trainer(optimizer: impl Into<Optimization>, data: &Dataset) -> Trainer {
     let options =
         TrainOptions { batch_rows: 8, eval_rows: 16, seed: 5, ..TrainOptions::new(Loss::CrossEntropy, optimizer) };
     Trainer::new(&cpu(), &Mlp::new(&[2, 16, 2], Activation::Relu), data, options).unwrap()

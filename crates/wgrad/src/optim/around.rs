@@ -1,0 +1,215 @@
+//! What is done around the optimizers: gradients of several batches add up, get noise and are clipped; slow weights and running means
+//! follow the parameters; a step on gradients that are not finite is undone. All of it on graph nodes, in the same step.
+
+use wgrad_core::{Builder, DType, GraphError, Init, Op, Role, Scalar, SliceRange, Tensor, TensorType, Update, VarId};
+
+use crate::ids::variable_id;
+use crate::optim::{Average, Clip, Lookahead, Optimization};
+
+/// Name of the feed that brings [`Optimization::random_state`], where there is noise on the gradients: u32, four elements.
+pub const RANDOM_FEED: &str = "optimizer.random";
+
+/// Name of the variable that counts steps which were skipped because gradients were not finite: u32, of shape `[]`.
+pub const SKIPPED: &str = "optimizer.skipped";
+
+/// Largest finite number of single precision.
+const F32_MAX: f64 = f32::MAX as f64;
+
+/// A variable and the node that reads it.
+pub(crate) type Variable<'g> = (VarId, Tensor<'g>);
+
+/// What is kept around the optimizers; every list has one entry for each trained parameter.
+#[derive(Debug, Clone)]
+pub(crate) struct Around<'g> {
+    builder: &'g Builder,
+    clip: Option<Clip>,
+    /// Sums of the gradients so far, and the share of the present batch in the step.
+    accumulated: Option<(Vec<Variable<'g>>, Tensor<'g>)>,
+    /// The random state, and the standard deviation.
+    pub(crate) noise: Option<(Tensor<'g>, Tensor<'g>)>,
+    /// Slow weights, and whether they meet the fast ones in this step.
+    lookahead: Option<(Vec<Variable<'g>>, f64, Tensor<'g>)>,
+    average: Option<(Vec<Variable<'g>>, f64)>,
+    /// The number of steps skipped.
+    skipped: Option<Variable<'g>>,
+}
+
+impl<'g> Around<'g> {
+    /// Declares what is needed. `numbers` are those of [`Optimization::around_numbers`].
+    pub(crate) fn declare(
+        builder: &'g Builder,
+        optimization: &Optimization,
+        trained: &[Variable<'g>],
+        mut numbers: impl Iterator<Item = Tensor<'g>>,
+    ) -> Result<Self, GraphError> {
+        let Optimization { clip, accumulate, noise, lookahead, average, skip_non_finite, .. } = optimization;
+        let mut number = || {
+            numbers.next().ok_or(GraphError::Invalid {
+                at: crate::optim::SCALARS_FEED.to_owned(),
+                reason: "too few numbers".to_owned(),
+            })
+        };
+        let beside = |slot: &str, from_parameter: bool| -> Result<Vec<Variable<'g>>, GraphError> {
+            trained.iter().map(|&parameter| beside(builder, parameter, slot, from_parameter)).collect()
+        };
+        Ok(Self {
+            builder,
+            clip: *clip,
+            noise: match noise {
+                Some(_) => Some((builder.feed(RANDOM_FEED, TensorType::u32([4]))?, number()?)),
+                None => None,
+            },
+            lookahead: match lookahead {
+                Some(Lookahead { k: _, alpha }) => Some((beside("slow", true)?, *alpha, number()?)),
+                None => None,
+            },
+            accumulated: if *accumulate > 1 { Some((beside("accumulated", false)?, number()?)) } else { None },
+            average: match average {
+                Some(Average { decay }) => Some((beside("average", true)?, *decay)),
+                None => None,
+            },
+            skipped: if *skip_non_finite {
+                let init = Init::Fill(Scalar::U32(0));
+                let tensor = builder.variable(SKIPPED, TensorType::u32([]), init, Role::Other)?;
+                Some((variable_id(tensor)?, tensor))
+            } else {
+                None
+            },
+        })
+    }
+
+    /// The running means of the parameters, where they are kept.
+    pub(crate) fn averages(&self) -> Option<Vec<Tensor<'g>>> {
+        self.average.as_ref().map(|(means, _)| means.iter().map(|mean| mean.1).collect())
+    }
+
+    /// For a batch that does not complete a step: the sums with its gradients.
+    pub(crate) fn accumulate(&self, gradients: &[Tensor<'g>]) -> Result<Vec<Update>, GraphError> {
+        let Some((sums, _)) = &self.accumulated else { return Ok(vec![]) };
+        let totals = self.totals(gradients)?;
+        Ok(sums.iter().zip(totals).map(|(sum, total)| Update { variable: sum.0, node: total.id() }).collect())
+    }
+
+    fn totals(&self, gradients: &[Tensor<'g>]) -> Result<Vec<Tensor<'g>>, GraphError> {
+        match &self.accumulated {
+            None => Ok(gradients.to_vec()),
+            Some((sums, share)) => {
+                sums.iter().zip(gradients).map(|(sum, gradient)| sum.1.add(gradient.mul(*share)?)).collect()
+            }
+        }
+    }
+
+    /// The gradients as the optimizers get them, and whether the step counts.
+    pub(crate) fn gradients(
+        &self,
+        gradients: &[Tensor<'g>],
+    ) -> Result<(Vec<Tensor<'g>>, Option<Tensor<'g>>), GraphError> {
+        let mut gradients = self.totals(gradients)?;
+        if let Some((state, std)) = self.noise {
+            for (stream, gradient) in (0..).zip(&mut gradients) {
+                let noise = self.builder.normal(state, stream, gradient.shape())?;
+                *gradient = gradient.add(noise.mul(std)?)?;
+            }
+        }
+        if let Some(Clip::Value { max }) = self.clip {
+            for gradient in &mut gradients {
+                *gradient = gradient.minimum(max)?.maximum(-max)?;
+            }
+        }
+        let by_norm = matches!(self.clip, Some(Clip::GlobalNorm { .. }));
+        if gradients.is_empty() || !by_norm && self.skipped.is_none() {
+            return Ok((gradients, None));
+        }
+        let (flat, pieces) = end_to_end(self.builder, &gradients)?;
+        let squares = flat.square()?.sum_all()?;
+        let mut gradients = pieces;
+        if let Some(Clip::GlobalNorm { max, eps }) = self.clip {
+            let factor = self.builder.scalar(max).div(squares.sqrt()?.add(eps)?)?.minimum(1.0)?;
+            for gradient in &mut gradients {
+                *gradient = gradient.mul(factor)?;
+            }
+        }
+        let counts = self.skipped.map(|_| squares.le(F32_MAX)).transpose()?;
+        Ok((gradients, counts))
+    }
+
+    /// What follows the parameters: changes their new values where slow weights meet them, and adds updates of its own.
+    pub(crate) fn follow(
+        &self,
+        new: &mut [Tensor<'g>],
+        updates: &mut Vec<(Variable<'g>, Tensor<'g>)>,
+    ) -> Result<(), GraphError> {
+        if let Some((slow, alpha, meet)) = &self.lookahead {
+            let meet = meet.gt(0.0)?;
+            for (new, &slow) in new.iter_mut().zip(slow) {
+                let moved = slow.1.add(new.sub(slow.1)?.mul(*alpha)?)?;
+                updates.push((slow, meet.select(moved, slow.1)?));
+                *new = meet.select(moved, *new)?;
+            }
+        }
+        if let Some((means, decay)) = &self.average {
+            for (new, &mean) in new.iter().zip(means) {
+                updates.push((mean, mean.1.mul(*decay)?.add(new.mul(1.0 - decay)?)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// The updates of a step that counts, or leaves everything as it was; sums of gradients start anew either way.
+    pub(crate) fn finish(
+        &self,
+        mut updates: Vec<(Variable<'g>, Tensor<'g>)>,
+        counts: Option<Tensor<'g>>,
+    ) -> Result<Vec<Update>, GraphError> {
+        if let (Some(counts), Some(skipped)) = (counts, self.skipped) {
+            for ((_, old), new) in &mut updates {
+                *new = counts.select(*new, *old)?;
+            }
+            updates.push((skipped, skipped.1.add(counts.select(0u32, 1u32)?)?));
+        }
+        for &sum in self.accumulated.iter().flat_map(|(sums, _)| sums) {
+            updates.push((sum, self.builder.splat(Scalar::F32(0.0), sum.1.shape())?));
+        }
+        Ok(updates.into_iter().map(|((variable, _), new)| Update { variable, node: new.id() }).collect())
+    }
+}
+
+/// A variable of a parameter's shape, beginning as the parameter does or with zeros: `<parameter>.<slot>`.
+fn beside<'g>(
+    builder: &'g Builder,
+    (of, parameter): Variable<'g>,
+    slot: &str,
+    from_parameter: bool,
+) -> Result<Variable<'g>, GraphError> {
+    let (name, init) = builder.with(|graph| {
+        let decl = &graph.variables()[of.index()];
+        (format!("{}.{slot}", decl.name), decl.init.clone())
+    });
+    let init = if from_parameter { init } else { Init::Fill(Scalar::F32(0.0)) };
+    let tensor = builder.variable(&name, parameter.ty(), init, Role::State { slot: slot.to_owned(), of })?;
+    Ok((variable_id(tensor)?, tensor))
+}
+
+/// All tensors in one, and each as the part of it that it is. Every part starts at a multiple of four elements, as parameters do in
+/// memory, with zeros between them.
+fn end_to_end<'g>(builder: &'g Builder, tensors: &[Tensor<'g>]) -> Result<(Tensor<'g>, Vec<Tensor<'g>>), GraphError> {
+    let (mut parts, mut starts, mut at) = (vec![], vec![], 0);
+    for tensor in tensors {
+        let len = tensor.shape().len();
+        starts.push(at);
+        parts.push(tensor.reshape([len])?.id());
+        at += len.next_multiple_of(4);
+        if !len.is_multiple_of(4) {
+            parts.push(builder.splat(Scalar::F32(0.0), [4 - len % 4])?.id());
+        }
+    }
+    // The planner stores every part where it belongs, so their number does not matter.
+    let flat = builder.push(Op::Concat { xs: parts, axis: 0 })?;
+    debug_assert_eq!(flat.dtype(), DType::F32);
+    let part = |(tensor, &start): (&Tensor<'g>, &usize)| {
+        let range = SliceRange { start, stop: start + tensor.shape().len(), step: 1 };
+        flat.slice(&[range])?.reshape(tensor.shape())
+    };
+    let parts = tensors.iter().zip(&starts).map(part).collect::<Result<_, _>>()?;
+    Ok((flat, parts))
+}

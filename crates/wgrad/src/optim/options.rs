@@ -1,0 +1,301 @@
+//! What is done with gradients: an optimizer, what drives its hyperparameters, which parameters are treated otherwise, and what
+//! happens around it.
+
+use crate::Error;
+use crate::optim::{Hyperparameter, Optimizer, Range, Schedules};
+
+/// An optimizer with everything around it. An optimizer alone turns into one by `.into()`.
+///
+/// Order of a step: gradients of micro-batches add up ([`Optimization::accumulate`]), noise is added ([`GradientNoise`]), they are
+/// clipped ([`Clip`]), the optimizers of the groups improve their parameters, then [`Lookahead`] and [`Average`] follow them. A step
+/// on gradients that are not finite changes nothing where [`Optimization::skip_non_finite`] is set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Optimization {
+    /// What improves the parameters that no group names.
+    pub optimizer: Optimizer,
+    /// What drives its hyperparameters.
+    pub schedules: Schedules,
+    /// Parameters that are treated otherwise; of several that match a parameter the first counts.
+    pub groups: Vec<ParameterGroup>,
+    /// Bound on the gradients; none.
+    pub clip: Option<Clip>,
+    /// Batches of which the gradients make one step; 1.
+    pub accumulate: usize,
+    /// Noise on the gradients; none.
+    pub noise: Option<GradientNoise>,
+    /// Slow weights that follow the optimizer's; none.
+    pub lookahead: Option<Lookahead>,
+    /// A running mean of the parameters beside them; none.
+    pub average: Option<Average>,
+    /// Whether a step on gradients that are not finite changes nothing and is counted; false.
+    pub skip_non_finite: bool,
+}
+
+/// Parameters that are treated otherwise than the rest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParameterGroup {
+    /// Names of the parameters: see [`matches_pattern`].
+    pub pattern: String,
+    /// What is done with them.
+    pub treatment: Treatment,
+}
+
+/// What is done with the parameters of a group.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there are as many as groups of parameters")]
+pub enum Treatment {
+    /// They stay as they are, and no gradient is computed for them.
+    Frozen,
+    /// They have an optimizer and schedules of their own.
+    Optimize(Optimizer, Schedules),
+}
+
+/// A bound on the gradients.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Clip {
+    /// Every element is brought into `[-max, max]`, as torch's `clip_grad_value_` does.
+    Value {
+        /// Largest absolute value.
+        max: f64,
+    },
+    /// All gradients are multiplied by `min(1, max/(norm + eps))`, with the 2-norm of all of them together. torch's
+    /// `clip_grad_norm_` has `eps` 1e-6, optax 0.
+    GlobalNorm {
+        /// Largest norm.
+        max: f64,
+        /// Added to the norm.
+        eps: f64,
+    },
+}
+
+/// Normal noise of variance `eta/(1 + t)^gamma` on every gradient, `t` counted from 0 (Neelakantan et al. 2015).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GradientNoise {
+    /// Variance at the first step; the paper takes 0.01, 0.3 or 1.
+    pub eta: f64,
+    /// How fast it falls; 0.55.
+    pub gamma: f64,
+    /// Seed of the noise.
+    pub seed: u64,
+}
+
+/// Slow weights: after every `k`-th step `slow <- slow + alpha·(fast - slow)`, `fast <- slow`; the optimizer's state is kept (Zhang et
+/// al. 2019). They start at the parameters' initial values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lookahead {
+    /// Steps between two meetings; 5.
+    pub k: u64,
+    /// How far the slow weights go; 0.5.
+    pub alpha: f64,
+}
+
+/// A running mean of the parameters, `mean <- decay·mean + (1 - decay)·p` after every step, which starts at their initial values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Average {
+    /// How much of the mean stays; 0.999.
+    pub decay: f64,
+}
+
+impl GradientNoise {
+    /// Standard deviation of the noise at update number `t`, counted from 0.
+    pub fn std(&self, t: u64) -> f64 {
+        (self.eta / (1.0 + t as f64).powf(self.gamma)).sqrt()
+    }
+}
+
+/// When numbers are needed. The number of a step turns into its moment by `.into()`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moment {
+    /// The step, counted from 1.
+    pub step: u64,
+    /// What learning rates are multiplied by: 1 unless something like
+    /// [`ReduceOnPlateau`](crate::schedule::ReduceOnPlateau) lowers them.
+    pub rate_factor: f64,
+    /// The share of the batch's gradient in the step's: its rows divided by those of all batches of the step.
+    pub share: f64,
+}
+
+impl From<u64> for Moment {
+    fn from(step: u64) -> Self {
+        Self { step, rate_factor: 1.0, share: 1.0 }
+    }
+}
+
+impl<R: Into<Optimizer>> From<R> for Optimization {
+    fn from(rule: R) -> Self {
+        Self::new(rule)
+    }
+}
+
+impl Optimization {
+    /// The optimizer alone.
+    pub fn new(optimizer: impl Into<Optimizer>) -> Self {
+        Self {
+            optimizer: optimizer.into(),
+            schedules: Schedules::default(),
+            groups: vec![],
+            clip: None,
+            accumulate: 1,
+            noise: None,
+            lookahead: None,
+            average: None,
+            skip_non_finite: false,
+        }
+    }
+
+    /// Checks that every hyperparameter is in its range and every schedule has something to drive.
+    ///
+    /// # Errors
+    /// [`Error::Hyperparameter`] with the first field that is not.
+    pub fn validate(&self) -> Result<(), Error> {
+        for (optimizer, schedules) in self.classes() {
+            optimizer.validate()?;
+            schedules.validate(optimizer)?;
+        }
+        self.validate_around()
+    }
+
+    fn validate_around(&self) -> Result<(), Error> {
+        const POSITIVE: Range = Range::Positive("above 0 and finite");
+        let mut numbers = vec![Hyperparameter::new("accumulate", self.accumulate as f64, POSITIVE)];
+        match self.clip {
+            Some(Clip::Value { max }) => numbers.push(Hyperparameter::new("clip.max", max, POSITIVE)),
+            Some(Clip::GlobalNorm { max, eps }) => {
+                numbers.push(Hyperparameter::new("clip.max", max, POSITIVE));
+                numbers.push(Hyperparameter::new("clip.eps", eps, Range::NonNegative));
+            }
+            None => {}
+        }
+        if let Some(GradientNoise { eta, gamma, seed: _ }) = self.noise {
+            numbers.push(Hyperparameter::new("noise.eta", eta, Range::NonNegative));
+            numbers.push(Hyperparameter::new("noise.gamma", gamma, Range::NonNegative));
+        }
+        if let Some(Lookahead { k, alpha }) = self.lookahead {
+            numbers.push(Hyperparameter::new("lookahead.k", k as f64, POSITIVE));
+            numbers.push(Hyperparameter::new("lookahead.alpha", alpha, Range::UpToOne));
+        }
+        if let Some(Average { decay }) = self.average {
+            numbers.push(Hyperparameter::new("average.decay", decay, Range::UpToOne));
+        }
+        match numbers.into_iter().find(|n| !n.range.contains(n.value)) {
+            None => Ok(()),
+            Some(Hyperparameter { field, value, range }) => {
+                Err(Error::Hyperparameter { optimizer: "optimization", field, value, allowed: range.describe() })
+            }
+        }
+    }
+
+    /// The optimizers with their schedules: that of the rest, then those of the groups.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = (&Optimizer, &Schedules)> {
+        let groups = self.groups.iter().filter_map(|group| match &group.treatment {
+            Treatment::Frozen => None,
+            Treatment::Optimize(optimizer, schedules) => Some((optimizer, schedules)),
+        });
+        std::iter::once((&self.optimizer, &self.schedules)).chain(groups)
+    }
+
+    /// Which of the classes a parameter belongs to; none if it is frozen.
+    pub fn class_of(&self, parameter: &str) -> Option<usize> {
+        let mut class = 0;
+        for group in &self.groups {
+            let optimized = matches!(group.treatment, Treatment::Optimize(..));
+            class += usize::from(optimized);
+            if matches_pattern(&group.pattern, parameter) {
+                return optimized.then_some(class);
+            }
+        }
+        Some(0)
+    }
+
+    /// The learning rate of the parameters that no group names at a step, counted from 1, before it is multiplied by any factor.
+    pub fn learning_rate(&self, step: u64) -> f64 {
+        self.schedules.now(&self.optimizer, step, 1.0).learning_rate
+    }
+
+    /// [`Optimization::scalars_at`] for a step, counted from 1, that all its batches share equally.
+    pub fn scalars(&self, step: u64, rate_factor: f64) -> Vec<f64> {
+        self.scalars_at(Moment { step, rate_factor, share: 1.0 / self.accumulate.max(1) as f64 })
+    }
+
+    /// The numbers to feed, in the order of [`SCALARS_FEED`](crate::optim::SCALARS_FEED): those of the classes, then those of what is
+    /// around them.
+    pub fn scalars_at(&self, moment: Moment) -> Vec<f64> {
+        let Moment { step, rate_factor, share: _ } = moment;
+        let classes = self.classes().flat_map(|(optimizer, schedules)| {
+            let fed = schedules.fed();
+            let numbers = optimizer.rule().numbers(schedules.now(optimizer, step, rate_factor));
+            numbers.into_iter().filter(move |n| n.varies.meets(fed)).map(|n| n.value)
+        });
+        classes.chain(self.around_numbers(moment)).collect()
+    }
+
+    /// The standard deviation of the noise, whether slow weights meet the fast ones in this step, and the share of the batch; each
+    /// where it is needed.
+    fn around_numbers(&self, moment: Moment) -> impl Iterator<Item = f64> {
+        let Moment { step, rate_factor: _, share } = moment;
+        let noise = self.noise.map(|noise| noise.std(step.saturating_sub(1)));
+        let meet = self.lookahead.map(|lookahead| f64::from(u8::from(step.is_multiple_of(lookahead.k))));
+        let share = (self.accumulate > 1).then_some(share);
+        [noise, meet, share].into_iter().flatten()
+    }
+
+    /// The random state to feed for a step, where there is noise on the gradients: see [`RANDOM_FEED`](crate::optim::RANDOM_FEED).
+    #[expect(clippy::cast_possible_truncation, reason = "both numbers are taken apart into halves")]
+    pub fn random_state(&self, step: u64) -> Option<[u32; 4]> {
+        let GradientNoise { eta: _, gamma: _, seed } = self.noise?;
+        Some([seed as u32, (seed >> 32) as u32, step as u32, (step >> 32) as u32])
+    }
+
+    /// [`Optimization::scalars_at`], rounded for the feed of an f32 backend.
+    #[expect(clippy::cast_possible_truncation, reason = "the finished numbers are rounded once, here")]
+    pub fn scalars_f32(&self, moment: Moment) -> Vec<f32> {
+        self.scalars_at(moment).into_iter().map(|v| v as f32).collect()
+    }
+}
+
+impl ParameterGroup {
+    /// Parameters that stay as they are.
+    pub fn frozen(pattern: impl Into<String>) -> Self {
+        Self { pattern: pattern.into(), treatment: Treatment::Frozen }
+    }
+
+    /// Parameters with an optimizer of their own.
+    pub fn with(pattern: impl Into<String>, optimizer: impl Into<Optimizer>, schedules: Schedules) -> Self {
+        Self { pattern: pattern.into(), treatment: Treatment::Optimize(optimizer.into(), schedules) }
+    }
+}
+
+/// Whether a name matches a pattern, in which `*` stands for any characters, none included: `layers.0.*`, `*.bias`.
+pub fn matches_pattern(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches_pattern;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name) in
+            [("*", "a.b"), ("a.b", "a.b"), ("a.*", "a.b"), ("*.b", "a.b"), ("a*b*c", "aXbbXc"), ("*a*", "a"), ("", "")]
+        {
+            assert!(matches_pattern(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in
+            [("a", "ab"), ("a.*", "b.a."), ("*.b", "a.bc"), ("a*a", "a"), ("", "a"), ("a*b*c", "acb")]
+        {
+            assert!(!matches_pattern(pattern, name), "{pattern} {name}");
+        }
+    }
+}

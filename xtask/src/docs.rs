@@ -1,0 +1,20 @@
+//! `cargo xtask docs`: the documents that are made from the code: `docs/optimizers.md` and `docs/schedules.svg`.
+
+use anyhow::Result;
+
+use crate::process;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Write nothing, and fail if a document is not what the code makes of it
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut docs = process::program(process::build("--bin", "docs")?);
+    if args.check {
+        docs.arg("--check");
+    }
+    process::run(&mut docs)
+}
