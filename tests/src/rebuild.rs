@@ -73,7 +73,14 @@ pub fn rebuild(
             .iter()
             .map(|Fetch { name, node }| Fetch { name: name.clone(), node: again.of(*node) })
             .collect(),
-        updates: updates.iter().map(|&Update { variable, node }| Update { variable, node: again.of(node) }).collect(),
+        updates: updates
+            .iter()
+            .map(|&Update { variable, node, rows }| Update {
+                variable,
+                node: again.of(node),
+                rows: rows.map(|rows| again.of(rows)),
+            })
+            .collect(),
     });
     Ok(Program { entries: entries.collect(), graph: again.new.clone() })
 }

@@ -70,7 +70,6 @@ const EDGE: &str = "ops_edge.json";
 const ACTIVATION: &str = "the activation is not built yet";
 const NORMALISATION: &str = "normalisation layers are not built yet";
 const LOSSES: &str = "the loss is not built yet";
-const OPTIMIZER: &str = "the optimizer is not built yet";
 const OPTIONS: &str = "cross-entropy has no such option yet";
 
 /// Everything that is not supported yet.
@@ -126,7 +125,6 @@ pub const LIST: &[Unsupported] = &[
     every(EDGE, "layer_norm", NORMALISATION),
     every(EDGE, "rms_norm", NORMALISATION),
     only("mlp.json", "*", Only::With("batch_norm"), "batch normalisation is not built yet"),
-    every("special.json", "sparse_adam", OPTIMIZER),
     every("special.json", "gradient_accumulation", "gradient accumulation is not built yet"),
     every("special.json", "newton", "Newton's method is not built yet"),
     every("init.json", "*", "only Kaiming and Xavier initialisation are built yet, and tested where they are defined"),

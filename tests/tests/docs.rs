@@ -28,4 +28,5 @@ fn every_schedule_is_drawn() {
     for example in examples {
         assert!(picture.contains(example.caption), "{} is not in the picture", example.caption);
     }
+    assert!(picture.contains("ReduceOnPlateau"), "what is no schedule is drawn as well");
 }

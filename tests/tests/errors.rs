@@ -132,7 +132,7 @@ fn classifier() -> Program {
     let loss = cross_entropy(x.matmul(w).unwrap(), y).unwrap();
     let gradient = b.grad(loss, &[w]).unwrap()[0];
     entry.fetches.push(Fetch { name: "loss".to_owned(), node: loss.id() });
-    entry.updates.push(Update { variable: VarId::from_index(0), node: w.sub(gradient).unwrap().id() });
+    entry.updates.push(Update::new(VarId::from_index(0), w.sub(gradient).unwrap().id()));
     Program { graph: b.into_graph(), entries: vec![entry] }
 }
 

@@ -74,6 +74,8 @@ fn drop_tails(plan: &mut Plan) {
         let outer = match kernel.kind {
             Kind::Map => kernel.space.len(),
             Kind::Rows => kernel.space.len() - 1,
+            // The first axis of a scatter is its rows; the last of them is dropped as well.
+            Kind::Scatter(_) => kernel.space.len(),
             // Its space is checked against its product.
             Kind::MatMul(_) => 0,
         };

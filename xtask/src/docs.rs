@@ -8,7 +8,7 @@ use crate::process;
 pub(crate) struct Args {
     /// Write nothing, and fail if a document is not what the code makes of it
     #[arg(long)]
-    check: bool,
+    pub(crate) check: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {

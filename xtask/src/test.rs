@@ -106,14 +106,27 @@ const DRIVER_TESTS: &[&str] = &[
     "debug",
     "golden",
     "golden_training",
+    "optimizers",
     "programs",
     "shapes",
+    "sparse",
     "training",
 ];
 
 /// Those that do without a GPU, that use it only to fail in the same way on each, and parity, which has a command of its own.
 #[cfg(test)]
-const OTHER_TESTS: &[&str] = &["defects", "errors", "gradients", "parity", "sabotage", "shaders"];
+const OTHER_TESTS: &[&str] = &[
+    "defects",
+    "docs",
+    "errors",
+    "golden_schedules",
+    "gradients",
+    "hyperparameters",
+    "parity",
+    "sabotage",
+    "schedules",
+    "shaders",
+];
 
 fn driver_tests() -> Command {
     let mut tests = process::cargo(&["test", "--locked", "--no-fail-fast", "--workspace"]);

@@ -40,19 +40,39 @@ pub struct Fetch {
     pub node: NodeId,
 }
 
-/// `variable <- node`.
+/// `variable <- node`, or of some rows `variable[rows[i], :] <- node[i, :]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Update {
     /// The variable; each at most once in an entry.
     pub variable: VarId,
-    /// Its next value, of the same type.
+    /// Its next value, of the same type; where `rows` is given, that of some rows, `[k, …]` for a variable of `[rows, …]`.
     pub node: NodeId,
+    /// The rows that change, u32 `[k]`; the others are neither read nor written. Of several positions with one row the last counts.
+    /// A row that the variable does not have is an error on the oracle and skipped elsewhere.
+    pub rows: Option<NodeId>,
+}
+
+impl Update {
+    /// Gives the variable another value.
+    pub const fn new(variable: VarId, node: NodeId) -> Self {
+        Self { variable, node, rows: None }
+    }
+
+    /// Gives some rows of the variable another value.
+    pub const fn of_rows(variable: VarId, node: NodeId, rows: NodeId) -> Self {
+        Self { variable, node, rows: Some(rows) }
+    }
+
+    /// The nodes it wants computed.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        std::iter::once(self.node).chain(self.rows)
+    }
 }
 
 impl Entry {
     /// The nodes it wants computed: fetches, then updates.
     pub fn roots(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.fetches.iter().map(|f| f.node).chain(self.updates.iter().map(|u| u.node))
+        self.fetches.iter().map(|f| f.node).chain(self.updates.iter().flat_map(Update::nodes))
     }
 }
 

@@ -59,7 +59,11 @@ fn rebuild(program: &Program, add: impl Fn(&mut Graph, Op) -> NodeId) -> Program
             .collect(),
         updates: updates
             .iter()
-            .map(|&Update { variable, node }| Update { variable, node: renumbered(&new, node) })
+            .map(|&Update { variable, node, rows }| Update {
+                variable,
+                node: renumbered(&new, node),
+                rows: rows.map(|rows| renumbered(&new, rows)),
+            })
             .collect(),
     });
     let entries = entries.collect();

@@ -191,7 +191,7 @@ fn names_declarations_and_entries_survive() {
         name: "train".to_owned(),
         feeds: vec![FeedId::from_index(1)],
         fetches: vec![Fetch { name: "loss".to_owned(), node: loss.id() }],
-        updates: vec![Update { variable: VarId::from_index(0), node: same.id() }],
+        updates: vec![Update::new(VarId::from_index(0), same.id())],
     };
     let simple = simplify(&Program { graph: b.into_graph(), entries: vec![entry] });
     assert_eq!(verify(&simple), Ok(()));

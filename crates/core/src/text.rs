@@ -179,7 +179,9 @@ pub fn to_dot(program: &Program) -> String {
             let name = graph.variables().get(update.variable.index()).map_or("?", |variable| variable.name.as_str());
             let text = quoted(&format!("{} {name} <-", entry.name));
             line(format_args!("  u{number}_{i} [shape=cylinder, label={text}];\n"));
-            line(format_args!("  n{} -> u{number}_{i};\n", update.node.index()));
+            for node in update.nodes() {
+                line(format_args!("  n{} -> u{number}_{i};\n", node.index()));
+            }
         }
     }
     out.push_str("}\n");
@@ -230,7 +232,7 @@ mod tests {
             name: "train".to_owned(),
             feeds: vec![FeedId::from_index(0), FeedId::from_index(1)],
             fetches: vec![Fetch { name: "loss".to_owned(), node: loss.id() }],
-            updates: vec![Update { variable: VarId::from_index(0), node: next.id() }],
+            updates: vec![Update::new(VarId::from_index(0), next.id())],
         };
         Program { graph: b.into_graph(), entries: vec![entry] }
     }

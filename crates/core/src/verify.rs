@@ -14,11 +14,12 @@
 
 use std::collections::HashSet;
 
+use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::graph::{Graph, NodeId, Role, VariableDecl};
 use crate::infer::infer;
 use crate::op::Op;
-use crate::program::{Entry, Program};
+use crate::program::{Entry, Program, Update};
 
 /// Checks every invariant and collects every violation, in the order of the module's list.
 ///
@@ -79,6 +80,25 @@ fn check_variable(graph: &Graph, variable: &VariableDecl) -> Vec<GraphError> {
     reasons.into_iter().map(|reason| GraphError::Invalid { at: at.clone(), reason }).collect()
 }
 
+/// Why an update whose nodes exist does not fit its variable, if so.
+fn misfit(graph: &Graph, variable: &VariableDecl, update: &Update) -> Option<String> {
+    let node = graph.ty(update.node);
+    let Some(rows) = update.rows else {
+        return (*node != variable.ty).then(|| format!("{} is of another type", graph.describe(update.node)));
+    };
+    let index = graph.ty(rows);
+    if index.dtype != DType::U32 || index.shape.rank() != 1 {
+        return Some(format!("its rows, {}, must be u32 with one axis", graph.describe(rows)));
+    }
+    let Some((_, row)) = variable.ty.shape.split_first() else { return Some("it has no rows".to_owned()) };
+    let fits = node.dtype == variable.ty.dtype && node.shape.split_first() == Some((&index.shape[0], row));
+    (!fits).then(|| {
+        let row: Vec<String> = [&index.shape[0]].into_iter().chain(row).map(ToString::to_string).collect();
+        let wanted = format!("{}[{}]", variable.ty.dtype, row.join(","));
+        format!("{} is of another type than its {} rows, {wanted}", graph.describe(update.node), index.shape[0])
+    })
+}
+
 fn check_entry(graph: &Graph, entry: &Entry, sound: bool, errors: &mut Vec<GraphError>) {
     let at = |what: String| format!("entry '{}', {what}", entry.name);
     let invalid = |what: String, reason: String| GraphError::Invalid { at: at(what), reason };
@@ -114,12 +134,10 @@ fn check_entry(graph: &Graph, entry: &Entry, sound: bool, errors: &mut Vec<Graph
         if !updated.insert(update.variable) {
             errors.push(invalid(what.clone(), "it is updated twice".to_owned()));
         }
-        match graph.get(update.node) {
-            None => errors.push(invalid(format!("{what} with {}", update.node), missing())),
-            Some(node) if node.ty != variable.ty => {
-                errors.push(invalid(what, format!("{} is of another type", graph.describe(update.node))));
-            }
-            Some(_) => {}
+        if let Some(absent) = update.nodes().find(|&node| graph.get(node).is_none()) {
+            errors.push(invalid(format!("{what} with {absent}"), missing()));
+        } else if let Some(reason) = misfit(graph, variable, update) {
+            errors.push(invalid(what, reason));
         }
     }
     if !sound {
@@ -163,7 +181,7 @@ mod tests {
             name: "train".to_owned(),
             feeds: vec![FeedId::from_index(0)],
             fetches: vec![Fetch { name: "next".to_owned(), node: next.id() }],
-            updates: vec![Update { variable: VarId::from_index(0), node: next.id() }],
+            updates: vec![Update::new(VarId::from_index(0), next.id())],
         };
         Program { graph: b.into_graph(), entries: vec![entry] }
     }
@@ -257,9 +275,9 @@ mod tests {
             errors(|p| {
                 let node = p.graph.push(Op::Cast { x: NodeId::from_index(1), to: DType::U32 }).unwrap();
                 let updates = &mut p.entries[0].updates;
-                updates.push(Update { variable: VarId::from_index(0), node: NodeId::from_index(40) });
-                updates.push(Update { variable: VarId::from_index(1), node });
-                updates.push(Update { variable: VarId::from_index(9), node });
+                updates.push(Update::new(VarId::from_index(0), NodeId::from_index(40)));
+                updates.push(Update::new(VarId::from_index(1), node));
+                updates.push(Update::new(VarId::from_index(9), node));
             }),
             [
                 "entry 'train', update of variable 'w' f32[2]: it is updated twice",

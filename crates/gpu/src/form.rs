@@ -19,6 +19,8 @@ pub enum Form {
     RowsFour,
     /// Rows, one for each workgroup.
     RowsWorkgroup,
+    /// Rows stored where data say, point by point.
+    Scatter,
     /// A matrix product, invocations on their own, results one by one.
     MatMulSmall,
     /// A matrix product, invocations on their own, results in fours.
@@ -40,6 +42,7 @@ impl Form {
         Self::RowsOne,
         Self::RowsFour,
         Self::RowsWorkgroup,
+        Self::Scatter,
         Self::MatMulSmall,
         Self::MatMulSmallFour,
         Self::MatMulSubgroup,
@@ -57,6 +60,7 @@ impl Form {
             Self::RowsOne => "rows_one",
             Self::RowsFour => "rows_four",
             Self::RowsWorkgroup => "rows_workgroup",
+            Self::Scatter => "scatter",
             Self::MatMulSmall => "matmul_small",
             Self::MatMulSmallFour => "matmul_small_four",
             Self::MatMulSubgroup => "matmul_subgroup",

@@ -9,6 +9,7 @@ mod index;
 mod kernel_map;
 mod kernel_matmul;
 mod kernel_rows;
+mod kernel_scatter;
 mod layout;
 mod library;
 mod matmul_small;

@@ -10,7 +10,7 @@ use crate::layout::lay_out;
 use crate::part::{Machine, Part};
 use crate::template::{MAIN, fill, rename};
 use crate::words::{Words, grid_width};
-use crate::{kernel_map, kernel_matmul, kernel_rows};
+use crate::{kernel_map, kernel_matmul, kernel_rows, kernel_scatter};
 
 /// What generated code depends on besides the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +125,7 @@ fn module(dispatch: &Dispatch, capabilities: &Capabilities, label: String) -> Re
                     kernel_map::part(kernel, &mut words, &mut shared, &machine, private_tail)?
                 }
                 Kind::Rows => kernel_rows::part(kernel, &mut words, &mut shared, &machine)?,
+                Kind::Scatter(scatter) => kernel_scatter::part(kernel, scatter, &mut words, &mut shared, &machine)?,
                 Kind::MatMul(matmul) => kernel_matmul::part(kernel, matmul, &mut words, &mut shared, &machine)?,
             }
         };

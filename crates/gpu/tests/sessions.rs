@@ -23,7 +23,7 @@ fn counter(len: usize) -> Program {
     let x = b.variable("x", TensorType::f32([len]), Init::Fill(wgrad_core::Scalar::F32(1.0)), Role::Other).expect("x");
     let y = b.feed("y", TensorType::f32([len])).expect("y");
     let sum = x.add(y).expect("sum");
-    let update = Update { variable: VarId::from_index(0), node: sum.id() };
+    let update = Update::new(VarId::from_index(0), sum.id());
     let fetch = Fetch { name: "sum".to_owned(), node: sum.id() };
     let feeds = vec![wgrad_core::FeedId::from_index(0)];
     let entry = Entry { name: "count".to_owned(), feeds, fetches: vec![fetch], updates: vec![update] };
@@ -190,7 +190,7 @@ fn deep(layers: usize) -> Program {
         .enumerate()
         .map(|(i, (w, g))| {
             let next = g.mul(0.1).and_then(|g| w.sub(g)).expect("an update");
-            Update { variable: VarId::from_index(i), node: next.id() }
+            Update::new(VarId::from_index(i), next.id())
         })
         .collect();
     let fetches = vec![Fetch { name: "loss".to_owned(), node: loss.id() }];

@@ -2,8 +2,8 @@
 
 use wgrad::schedule::{
     Anneal, Chain, Constant, Cosine, Cyclic, CyclicShape, Exponential, Geometric, InverseSqrt, InverseSqrtWarmup,
-    InverseTime, Linear, MultiStep, OneCycle, Piecewise, Polynomial, Schedule, SqrtDecay, StepDecay, WarmRestarts,
-    Warmup,
+    InverseTime, Linear, MultiStep, OneCycle, Piecewise, Polynomial, ReduceOnPlateau, Schedule, SqrtDecay, StepDecay,
+    WarmRestarts, Warmup,
 };
 
 /// A schedule with a caption.
@@ -62,6 +62,18 @@ pub fn examples() -> Vec<Example> {
         example("Chain: warm-up, stable, decay", Chain::warmup_stable_decay(0.1, 40, 120, 40), 240),
         example("Chain: warm-up, restarts", Chain::warmup(40, WarmRestarts::new(0.1, 50)), 240),
     ]
+}
+
+/// Caption and learning rates of [`ReduceOnPlateau`] while a metric falls for 60 updates and then stays, told after each.
+pub fn plateau() -> (&'static str, Vec<f64>) {
+    let plateau = ReduceOnPlateau { factor: 0.5, patience: 20, ..ReduceOnPlateau::default() };
+    let mut state = plateau.start();
+    let rates = (0..=200_u8).map(|t| {
+        let rate = 0.1 * state.factor;
+        state = plateau.observe(state, 1.0 / (1.0 + f64::from(t.min(60))), 0.1);
+        rate
+    });
+    ("ReduceOnPlateau, metric flat from 60", rates.collect())
 }
 
 /// The name of the type of a schedule, as in [`Schedule::PAGES`].

@@ -4,11 +4,14 @@
 //! The comment on each optimizer and schedule is the source of what is said about it. One that lacks a part, or says something
 //! else than the code, is an error that names the file and the part.
 
+mod defaults;
 pub mod examples;
 mod optimizers;
 mod picture;
 mod schedules;
 pub mod source;
+
+pub use defaults::printed;
 
 use std::path::PathBuf;
 
@@ -22,7 +25,7 @@ pub type Document = (&'static str, String);
 pub fn documents() -> Result<Vec<Document>, Vec<String>> {
     let mut errors = Vec::new();
     let text = optimizers::text(&mut errors);
-    let picture = picture::picture(&examples::examples()).map_err(|e| errors.push(e)).unwrap_or_default();
+    let picture = picture::picture(&picture::curves()).map_err(|e| errors.push(e)).unwrap_or_default();
     if errors.is_empty() {
         Ok(vec![("docs/optimizers.md", text), ("docs/schedules.svg", picture)])
     } else {

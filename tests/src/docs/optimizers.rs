@@ -1,10 +1,10 @@
 //! `docs/optimizers.md`: optimizers, what is around them, and schedules, from their comments and definitions.
 
 use wgrad::Page;
-use wgrad::optim::{HostNumber, Now, Optimization, Optimizer, Varies};
+use wgrad::optim::{HostNumber, Now, Optimization, Optimizer, Slot, SlotShape, Varies};
 
-use crate::docs::schedules;
 use crate::docs::source::{Definition, Member};
+use crate::docs::{defaults, schedules};
 
 const HEAD: &str = "\
 # Optimizers and schedules
@@ -31,12 +31,7 @@ pub(super) fn text(errors: &mut Vec<String>) -> String {
     let pages: Vec<(&Page, Optimizer)> = Optimizer::PAGES.iter().zip(Optimizer::all()).collect();
     let mut families: Vec<&str> = pages.iter().map(|(page, _)| page.family).collect();
     families.dedup();
-    for family in &families {
-        let links = pages.iter().filter(|(page, _)| page.family == *family);
-        let links: Vec<_> = links.map(|(page, _)| format!("[{}](#{})", page.name, page.name.to_lowercase())).collect();
-        text += &format!("- **{family}**: {}\n", links.join(", "));
-    }
-    text += "- [Around an optimizer](#around-an-optimizer)\n- [Schedules](#schedules)\n";
+    text += &overview(&pages);
     for family in families {
         text += &format!("\n## {family}\n");
         for (page, optimizer) in pages.iter().filter(|(page, _)| page.family == family) {
@@ -49,6 +44,27 @@ pub(super) fn text(errors: &mut Vec<String>) -> String {
     text += &around(errors);
     text += &schedules::text(errors);
     text
+}
+
+/// A row for each optimizer.
+fn overview(pages: &[(&Page, Optimizer)]) -> String {
+    let mut text =
+        "| optimizer | family | kept for each element | kept besides |\n| --- | --- | --- | --- |\n".to_owned();
+    for (page, optimizer) in pages {
+        let rule = optimizer.rule();
+        let (whole, single): (Vec<Slot>, Vec<Slot>) =
+            rule.slots().into_iter().partition(|slot| slot.shape == SlotShape::Parameter);
+        let names = |slots: &[Slot]| slots.iter().map(|slot| format!("`{}`", slot.name)).collect::<Vec<_>>().join(", ");
+        let besides: Vec<String> = [(single, "each parameter"), (rule.shared_slots(), "all parameters together")]
+            .iter()
+            .filter(|(slots, _)| !slots.is_empty())
+            .map(|(slots, of)| format!("{} for {of}", names(slots)))
+            .collect();
+        let (link, family) = (page.name.to_lowercase(), page.family);
+        text += &format!("| [{}](#{link}) | {family} | {} | {} |\n", page.name, names(&whole), besides.join("; "));
+    }
+    text + "\nWith the defaults; variants may keep more. After them: [what is around an optimizer](#around-an-optimizer) and\n\
+            [schedules](#schedules).\n"
 }
 
 fn section(page: &Page, optimizer: &Optimizer) -> Result<String, Vec<String>> {
@@ -91,20 +107,28 @@ fn wrong(definition: &Definition, optimizer: &Optimizer) -> Vec<String> {
         wrong.push(format!("the comment on {} does not end with a default, as in '; 0.5.'", member.name));
     }
     for number in rule.hyperparameters() {
-        match definition.members.iter().find(|member| member.name == number.field) {
-            None => wrong.push(format!("there is no field {}", number.field)),
-            Some(member) => wrong.extend(wrong_default(member, number.value)),
+        if !definition.members.iter().any(|member| member.name == number.field) {
+            wrong.push(format!("there is no field {}", number.field));
         }
+    }
+    wrong.extend(defaults::wrong(definition, &rule));
+    let formula: Vec<&str> = definition.formula.iter().flat_map(|line| words(line)).collect();
+    for number in numbers(optimizer) {
+        let unknown = words(number.name).find(|word| !formula.contains(word) && !PLAIN_WORDS.contains(word));
+        let complaint =
+            |word| format!("its number '{}' has {word} in its name, which the formula does not", number.name);
+        wrong.extend(unknown.map(complaint));
     }
     wrong
 }
 
-/// What is wrong with the default that a comment names, given the true one.
-pub(super) fn wrong_default(member: &Member, value: f64) -> Option<String> {
-    let default = member.default.as_deref()?;
-    let number = default.split(',').next().unwrap_or_default();
-    let same = number.parse::<f64>().map_or(!number.starts_with(|c: char| c.is_ascii_digit()), |n| n == value);
-    (!same).then(|| format!("the comment on {} says that {default} is its default, which is {value}", member.name))
+/// Words in the names of numbers that are English.
+const PLAIN_WORDS: [&str; 8] = ["after", "as", "at", "first", "or", "set", "step", "the"];
+
+/// The words of a formula that begin with a letter.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with(char::is_alphabetic))
 }
 
 fn numbers(optimizer: &Optimizer) -> Vec<HostNumber> {
@@ -194,6 +218,10 @@ mod tests {
         assert!(found("; 0.999.", ".").contains("the comment on beta2 does not end with a default"));
         assert!(found("/// State: ", "/// ").contains("lacks a paragraph that begins with 'State: '"));
         assert!(found("/// Differs: ", "/// ").contains("lacks a paragraph that begins with 'Differs: '"));
+        assert!(
+            found("; `CorrectedRoot`.", "; `Root`.").contains("the comment on eps_placement says that `Root` is its")
+        );
+        assert!(found("learning_rate·d", "rate·d").contains("has learning_rate in its name"));
         assert!(found("```text", "```rust").contains("lacks a formula"));
         assert!(found("`v`, that", "that").contains("does not say what `v` is"));
         assert!(found("(Kingma & Ba 2015", "(").contains("lacks a source"));

@@ -3,8 +3,9 @@
 use wgrad::Page;
 use wgrad::schedule::{ReduceOnPlateau, Schedule};
 
+use crate::docs::defaults;
 use crate::docs::examples::{Example, examples, kind};
-use crate::docs::optimizers::{cell, wrong_default};
+use crate::docs::optimizers::cell;
 use crate::docs::source::Definition;
 
 const HEAD: &str = "
@@ -42,12 +43,7 @@ fn entry(page: &Page, examples: &[Example]) -> Result<(String, String), Vec<Stri
         definition.lacks(&["End", "Differs"]).into_iter().map(|part| format!("its comment lacks {part}")).collect();
     match examples.iter().find(|example| kind(&example.schedule) == page.name) {
         None => errors.push("tests/src/docs/examples.rs has no example of it".to_owned()),
-        Some(example) => {
-            let fields = example.schedule.curve().fields();
-            let fields =
-                fields.iter().filter_map(|f| Some((definition.members.iter().find(|m| m.name == f.field)?, f)));
-            errors.extend(fields.filter_map(|(member, field)| wrong_default(member, field.value)));
-        }
+        Some(example) => errors.extend(defaults::wrong(&definition, &example.schedule.curve())),
     }
     if !errors.is_empty() {
         return Err(errors.into_iter().map(|e| format!("{}: {}: {e}", page.file, page.name)).collect());
@@ -68,10 +64,7 @@ fn plateau() -> Result<String, Vec<String>> {
     let page = ReduceOnPlateau::PAGE;
     let definition = Definition::read(page.file, page.text, page.name).map_err(|e| vec![e])?;
     let mut errors = definition.lacks(&["State", "Differs"]);
-    for field in ReduceOnPlateau::default().fields() {
-        let member = definition.members.iter().find(|m| m.name == field.field);
-        errors.extend(member.and_then(|member| wrong_default(member, field.value)));
-    }
+    errors.extend(defaults::wrong(&definition, &ReduceOnPlateau::default()));
     if !errors.is_empty() {
         return Err(errors.into_iter().map(|e| format!("{}: {}: {e}", page.file, page.name)).collect());
     }

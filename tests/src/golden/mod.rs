@@ -10,6 +10,7 @@ pub mod mlp;
 pub mod ops;
 pub mod optimizers;
 pub mod schedules;
+pub mod sparse;
 
 use std::path::PathBuf;
 

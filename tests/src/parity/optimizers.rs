@@ -3,7 +3,8 @@
 use wgrad::optim::{
     AdaBound, Adadelta, Adagrad, Adam, AdamW, Adamax, AdamaxEps, Adan, AmsGrad, AmsGradMaximum, Average, Clip,
     DecayScale, EpsPlacement, GradientNoise, Lamb, Lion, Lookahead, Momentum, MomentumEma, Muon, MuonScale, NAdam,
-    Nesterov, NesterovVelocity, Optimization, ParameterGroup, RAdam, RmsProp, Schedules, Sgd, SgdW, Swats, SwatsScope,
+    Nesterov, NesterovVelocity, Optimization, ParameterGroup, RAdam, RmsProp, Schedules, Sgd, SgdW, SparseAdam, Swats,
+    SwatsScope,
 };
 
 /// Optimizers in every variant of their formulas, then what is around them, with a name each.
@@ -70,14 +71,25 @@ pub(super) fn optimizers() -> Vec<(&'static str, Optimization)> {
         ("swats", swats.into()),
         ("swats per tensor", Swats { scope: SwatsScope::PerTensor, ..swats }.into()),
     ];
+    all.push(("sparse adam", with_sparse_adam()));
     all.extend(with_muon());
     all.extend(around());
     all
 }
 
-/// Muon on the matrices, and something else on the rest.
+/// Adam on the gathered rows of a table, and something else on the rest.
+fn with_sparse_adam() -> Optimization {
+    let rest = ParameterGroup::with("weight", Sgd { learning_rate: 0.1, ..Sgd::default() }, Schedules::default());
+    Optimization {
+        groups: vec![rest],
+        ..Optimization::new(SparseAdam { learning_rate: 0.05, eps: 1e-3, ..SparseAdam::default() })
+    }
+}
+
+/// Muon on the matrices, and something else on the rest. Intervals grow a hundredfold with every iteration, so that the oracle has
+/// nothing to say about the usual five; the reference trajectories do.
 fn with_muon() -> Vec<(&'static str, Optimization)> {
-    let muon = Muon { learning_rate: 0.02, ..Muon::default() };
+    let muon = Muon { learning_rate: 0.02, ns_steps: 2, ..Muon::default() };
     let matrices = |muon: Muon| Optimization {
         groups: vec![ParameterGroup::with(
             "*.bias",

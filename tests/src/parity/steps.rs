@@ -29,18 +29,31 @@ enum Kind {
     Fed,
     /// Ten steps of a small network.
     Training,
+    /// Ten steps of a table of which some rows are gathered, under a linear layer.
+    Table,
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Fed, Self::Training];
+    const ALL: [Self; 3] = [Self::Fed, Self::Training, Self::Table];
+
+    /// Whether it is for an optimizer: some need gradients of rows, some gradients that depend on the parameters.
+    fn suits(self, optimization: &Optimization) -> bool {
+        let rule = optimization.optimizer.rule();
+        match self {
+            Self::Fed => !rule.is_sparse() && !rule.differentiates_gradients(),
+            Self::Training => !rule.is_sparse(),
+            Self::Table => rule.is_sparse(),
+        }
+    }
 
     /// The operation that it counts as in tables.
     fn op(self, optimization: &Optimization) -> String {
-        let alone = Optimization::new(optimization.optimizer);
+        let alone = Optimization { groups: optimization.groups.clone(), ..Optimization::new(optimization.optimizer) };
         let name = if *optimization == alone { alone.optimizer.name() } else { "around" };
         match self {
             Self::Fed => name.to_owned(),
             Self::Training => format!("train {name}"),
+            Self::Table => format!("rows {name}"),
         }
     }
 
@@ -48,13 +61,14 @@ impl Kind {
         match self {
             Self::Fed => fed_gradients(optimizer),
             Self::Training => network(optimizer),
+            Self::Table => table(optimizer),
         }
     }
 
     const fn steps(self) -> u64 {
         match self {
             Self::Fed => 4,
-            Self::Training => 10,
+            Self::Training | Self::Table => 10,
         }
     }
 }
@@ -101,7 +115,10 @@ impl Job {
 
 /// Every run of steps.
 pub(super) fn jobs() -> Vec<Job> {
-    let of = |kind| optimizers().into_iter().map(move |(name, optimizer)| Job { kind, name, optimizer });
+    let of = |kind: Kind| {
+        let suited = optimizers().into_iter().filter(move |(_, optimizer)| kind.suits(optimizer));
+        suited.map(move |(name, optimizer)| Job { kind, name, optimizer })
+    };
     Kind::ALL.into_iter().flat_map(of).collect()
 }
 
@@ -213,6 +230,30 @@ fn network(optimizer: &Optimization) -> Result<Run, String> {
     let entry = build().map_err(|e| e.to_string())?;
     let program = Program { graph: builder.into_graph(), entries: vec![entry] };
     let inputs = vec![Input::new([9, 5], Domain::Range(-1.0, 1.0)), Input::new([9], Domain::Index(3))];
+    Ok(Run { program, optimizer: optimizer.clone(), inputs })
+}
+
+/// A table of 13 rows of which 9 are gathered, some of them twice, under a linear layer and cross-entropy.
+fn table(optimizer: &Optimization) -> Result<Run, String> {
+    let builder = Builder::new();
+    let build = || -> Result<Entry, Error> {
+        let mut entry = Entry { name: "train".to_owned(), ..Entry::default() };
+        let rows = feed(&builder, &mut entry, "rows", TensorType::u32([9]))?;
+        let y = feed(&builder, &mut entry, "y", TensorType::u32([9]))?;
+        let parameter = |name: &str, shape: [usize; 2], stream| {
+            let init = Init::Uniform { low: -1.0, high: 1.0, seed: 9, stream };
+            builder.variable(name, TensorType::f32(shape), init, Role::Parameter)
+        };
+        let (table, weight) = (parameter("table", [13, 5], 0)?, parameter("weight", [5, 3], 1)?);
+        let loss = cross_entropy(table.gather(rows)?.matmul(weight)?, y)?;
+        let gradients = builder.grad(loss, &[table, weight])?;
+        entry.fetches.push(Fetch { name: "loss".to_owned(), node: loss.id() });
+        improve(&builder, optimizer, &[(table, gradients[0]), (weight, gradients[1])], &mut entry)?;
+        Ok(entry)
+    };
+    let entry = build().map_err(|e| e.to_string())?;
+    let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+    let inputs = vec![Input::new([9], Domain::Index(13)), Input::new([9], Domain::Index(3))];
     Ok(Run { program, optimizer: optimizer.clone(), inputs })
 }
 

@@ -203,7 +203,7 @@ impl<'g> Nursery<'_, 'g> {
             let Ok(value) = swapped.or_else(|_| pool.pick(step.value, of_type)) else { continue };
             if entry.updates.iter().all(|update| update.variable != id) {
                 let next = fit(tamed(value)?, &ty.shape)?;
-                entry.updates.push(Update { variable: id, node: next.id() });
+                entry.updates.push(Update::new(id, next.id()));
             }
         }
         self.train(pool, part, &mut entry)?;
@@ -255,7 +255,7 @@ impl<'g> Nursery<'_, 'g> {
 
     fn update(&mut self, rule: Rule, variable: Tensor<'g>, gradient: Tensor<'g>) -> Result<Vec<Update>, GraphError> {
         let rate = self.rate;
-        let new = |id: VarId, x: Tensor<'_>| Update { variable: id, node: x.id() };
+        let new = |id: VarId, x: Tensor<'_>| Update::new(id, x.id());
         let id = self.id(variable);
         Ok(match rule {
             Rule::None => vec![],

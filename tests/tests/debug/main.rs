@@ -58,7 +58,7 @@ pub(crate) fn network() -> Program {
     let gradients = b.grad(loss, &[weight, bias]).unwrap();
     let update = |v: usize, parameter: Tensor<'_>, gradient: Tensor<'_>| {
         let next = parameter.sub(gradient.mul(0.1).unwrap()).unwrap();
-        Update { variable: VarId::from_index(v), node: next.id() }
+        Update::new(VarId::from_index(v), next.id())
     };
     let updates = vec![update(0, weight, gradients[0]), update(1, bias, gradients[1])];
     let fetches = [("loss", loss.id()), ("hidden", hidden.id())];

@@ -7,9 +7,9 @@ use super::index;
 use super::reduce::Source;
 use super::{Virtual, VirtualKind};
 use crate::dtype::DType;
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Graph, NodeId, VarId};
 use crate::op::{Op, Reduce};
-use crate::plan::{BufferId, Index, Inst, Kernel, Kind, MatMul, Matrix, Place, Store};
+use crate::plan::{BufferId, Index, Inst, Kernel, Kind, MatMul, Matrix, Operand, Place, Scatter, Store, ValueId};
 use crate::program::Entry;
 use crate::shape::Shape;
 
@@ -64,7 +64,10 @@ pub(super) fn build(
         draft.deliver(&context, fetch.node, VirtualKind::Fetch(position))?;
     }
     for update in &entry.updates {
-        draft.deliver(&context, update.node, VirtualKind::Variable(update.variable))?;
+        match update.rows {
+            None => draft.deliver(&context, update.node, VirtualKind::Variable(update.variable))?,
+            Some(rows) => draft.deliver_rows(&context, update.variable, update.node, rows)?,
+        }
     }
     draft.homes = context.homes;
     Ok(draft)
@@ -170,6 +173,53 @@ impl Draft {
             self.kernels.push(kernel);
         }
         Ok(())
+    }
+
+    /// Stores rows of a variable where the next run finds them.
+    fn deliver_rows<'a>(
+        &mut self,
+        context: &'a Context<'a>,
+        variable: VarId,
+        node: NodeId,
+        rows: NodeId,
+    ) -> Result<(), Missing> {
+        let table = &context.graph.variables()[variable.index()].ty;
+        let (dtype, shape) = (table.dtype, &context.graph.ty(node).shape);
+        let table_rows = table.shape[0];
+        let home = self.add(Virtual { kind: VirtualKind::Variable(variable), dtype, len: table.shape.len() });
+        if shape.is_empty() {
+            return Ok(());
+        }
+        // What it reads must not change before it is stored, whatever the order of other updates.
+        let [values, index_home] = [node, rows].map(|id| self.lasting(context, id));
+        let (values, index_home) = (values?, index_home?);
+        let space = vec![shape[0], shape[1..].iter().product()];
+        let index = index::identity(&space, space.len());
+        let operand = Operand { buffer: values, dtype, index, guards: vec![], row: None };
+        let scatter = Scatter { index: Place { buffer: index_home, offset: 0 }, rows: table_rows };
+        self.kernels.push(Kernel {
+            label: String::new(),
+            nodes: vec![node],
+            space,
+            kind: Kind::Scatter(scatter),
+            operands: vec![operand],
+            body: vec![Inst::Load(0)],
+            stores: vec![Store { value: ValueId::from_index(0), place: Place { buffer: home, offset: 0 }, node }],
+        });
+        Ok(())
+    }
+
+    /// Where a value lies that no update overwrites: its home, or a copy.
+    fn lasting<'a>(&mut self, context: &'a Context<'a>, node: NodeId) -> Result<BufferId, Missing> {
+        let home = context.homes[&node];
+        if !matches!(self.virtuals[home.index()].kind, VirtualKind::Variable(_)) {
+            return Ok(home);
+        }
+        let Virtual { kind: _, dtype, len } = self.virtuals[home.index()].clone();
+        let copy = self.add(Virtual { kind: VirtualKind::Temp, dtype, len });
+        let kernel = map(context, node, copy, Body::value)?;
+        self.kernels.push(kernel);
+        Ok(copy)
     }
 
     fn matmul(

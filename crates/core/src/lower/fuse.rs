@@ -178,7 +178,11 @@ impl Pool<'_> {
             (Kind::Map, Kind::Map) | (Kind::Rows, Kind::Map) => first,
             (Kind::Rows, Kind::Rows) if first.space == second.space => first,
             (Kind::Map, Kind::Rows) => second,
-            (Kind::MatMul(_) | Kind::Map | Kind::Rows, Kind::MatMul(_) | Kind::Rows | Kind::Map) => return None,
+            // What goes to rows that data choose, where other points may read, stays on its own.
+            (
+                Kind::MatMul(_) | Kind::Map | Kind::Rows | Kind::Scatter(_),
+                Kind::MatMul(_) | Kind::Rows | Kind::Map | Kind::Scatter(_),
+            ) => return None,
         };
         let mut merged = Kernel {
             label: format!("{} + {}", first.label, second.label),
@@ -232,7 +236,7 @@ impl Pool<'_> {
                 let passes = kernel.levels().iter().map(|l| l.pass).max().unwrap_or(0);
                 (passes + 1) * kernel.space.last().copied().unwrap_or(0)
             }
-            Kind::Map | Kind::MatMul(_) => 0,
+            Kind::Map | Kind::MatMul(_) | Kind::Scatter(_) => 0,
         };
         alone.len() + shared.len() <= self.limits.dispatch_buffers_max
             && walks <= self.limits.loop_iterations_max
@@ -251,8 +255,10 @@ pub(super) fn stored_in_place(kernel: &Kernel, matters: impl Fn(BufferId) -> boo
     kernel.stores.iter().filter(|s| matters(s.place.buffer)).all(|store| {
         let buffer = store.place.buffer;
         let own = own_point(kernel, levels[store.value.index()].per_element);
-        let by_matrix = match &kernel.kind {
+        let otherwise = match &kernel.kind {
             Kind::MatMul(m) => m.a.place.buffer == buffer || m.b.place.buffer == buffer,
+            // It reads a temporary and an index; of a variable it would read what it overwrites.
+            Kind::Scatter(_) => kernel.reads().contains(&buffer),
             Kind::Map | Kind::Rows => false,
         };
         // A row's value is stored after the walk, but another walk of the same row may still want the old one.
@@ -261,7 +267,7 @@ pub(super) fn stored_in_place(kernel: &Kernel, matters: impl Fn(BufferId) -> boo
             .operands
             .iter()
             .any(|o| o.buffer == buffer && (o.index != own || !o.guards.is_empty() || o.row.is_some()));
-        !by_matrix && !rows && !elsewhere
+        !otherwise && !rows && !elsewhere
     })
 }
 

@@ -210,6 +210,7 @@ fn short_label(kernel: &Kernel) -> String {
     let what = match &kernel.kind {
         Kind::Map => "map",
         Kind::Rows => "rows",
+        Kind::Scatter(_) => "scatter",
         Kind::MatMul(m) => match (m.a.transposed, m.b.transposed) {
             (false, false) => "matmul nn",
             (false, true) => "matmul nt",
@@ -245,6 +246,10 @@ fn rebind(kernel: &mut Kernel, to: impl Fn(BufferId) -> Place) {
             let place = to(matrix.place.buffer);
             matrix.place = Place { buffer: place.buffer, offset: matrix.place.offset + place.offset };
         }
+    }
+    if let Kind::Scatter(scatter) = &mut kernel.kind {
+        let place = to(scatter.index.buffer);
+        scatter.index = Place { buffer: place.buffer, offset: scatter.index.offset + place.offset };
     }
     for store in &mut kernel.stores {
         let place = to(store.place.buffer);

@@ -6,7 +6,7 @@ use super::build::{Draft, is_contiguous, reshaped};
 use crate::graph::{Graph, NodeId};
 use crate::op::{Binary, Op, Unary};
 use crate::plan::Kernel;
-use crate::program::Entry;
+use crate::program::{Entry, Update};
 
 /// Scalar operations that one kernel may compute in line; beyond that a value is kept, so that bodies stay readable and
 /// recursion over them stays shallow. Fusion joins kernels again where that pays.
@@ -23,6 +23,10 @@ pub(super) fn select(graph: &Graph, entry: &Entry, live: &[bool], forced: &[bool
     let mut located = forced.to_vec();
     let mut sizes = vec![0usize; graph.len()];
     let mut depths = vec![0usize; graph.len()];
+    // What goes to chosen rows is stored by a kernel of its own, which reads finished values.
+    for node in entry.updates.iter().filter(|update| update.rows.is_some()).flat_map(Update::nodes) {
+        located[node.index()] = true;
+    }
     for id in graph.ids().filter(|id| live[id.index()]) {
         let op = &graph[id].op;
         match op {

@@ -74,11 +74,7 @@ fn adam<'g>(b: &'g Builder, p: Tensor<'g>, g: Tensor<'g>, scalars: Tensor<'g>) -
     let variable = |t: Tensor<'g>| -> VarId {
         b.with(|graph| graph.find_variable(graph.name(t.id()).expect("named")).expect("declared"))
     };
-    Ok(vec![
-        Update { variable: of, node: p_next.id() },
-        Update { variable: variable(m), node: m_next.id() },
-        Update { variable: variable(v), node: v_next.id() },
-    ])
+    Ok(vec![Update::new(of, p_next.id()), Update::new(variable(m), m_next.id()), Update::new(variable(v), v_next.id())])
 }
 
 fn dispatches(plan: &Plan) -> usize {
@@ -193,8 +189,8 @@ fn variables_that_trade_places_go_through_a_temporary() {
     let a = b.variable("a", TensorType::f32([2, 3]), weights(0), Role::Other).expect("declares");
     let c = b.variable("c", TensorType::f32([3, 2]), weights(1), Role::Other).expect("declares");
     let updates = vec![
-        Update { variable: VarId::from_index(0), node: c.t().expect("transposes").id() },
-        Update { variable: VarId::from_index(1), node: a.t().expect("transposes").id() },
+        Update::new(VarId::from_index(0), c.t().expect("transposes").id()),
+        Update::new(VarId::from_index(1), a.t().expect("transposes").id()),
     ];
     let graph = b.into_graph();
     let entry = entry(&graph, &[], &[], updates);

@@ -17,7 +17,7 @@ fn plan<const N: usize>(
         b.variable(&format!("v{v}"), TensorType::f32(shape.to_vec()), init, Role::Other).expect("declares")
     });
     let updates = next(variables).expect("builds");
-    let updates = updates.into_iter().map(|(v, t)| Update { variable: VarId::from_index(v), node: t.id() }).collect();
+    let updates = updates.into_iter().map(|(v, t)| Update::new(VarId::from_index(v), t.id())).collect();
     let entry = Entry { name: "step".to_owned(), updates, ..Entry::default() };
     lower(&Program { graph: b.into_graph(), entries: vec![entry] }, &target()).expect("lowers")
 }

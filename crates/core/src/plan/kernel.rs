@@ -43,6 +43,19 @@ pub enum Kind {
     Rows,
     /// [`Inst::Acc`] is a matrix product at the point.
     MatMul(MatMul),
+    /// Every point on its own in a space of rows and columns, and data say where a row is stored. All that the body does is to load
+    /// the first operand at its own point.
+    Scatter(Scatter),
+}
+
+/// Where the rows of a kernel go: the only store's place is the start of a table. Row `i` of the space becomes row `index[i]` of the
+/// table, unless a later row of the space goes there too or the table does not have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Scatter {
+    /// Where `index` starts: u32, one for each row of the space.
+    pub index: Place,
+    /// Rows of the table.
+    pub rows: usize,
 }
 
 /// A (batched) matrix product `acc[s, batch…, i, j] = Σ_p a[batch…, i, p] · b[batch…, p, j]`, `p` in `s·k_chunk .. min(k, (s+1)·k_chunk)`.
@@ -228,11 +241,14 @@ pub struct Level {
 }
 
 impl Kernel {
-    /// The buffers it reads, operands and matrices.
+    /// The buffers it reads: operands, matrices, and what says where rows go.
     pub fn reads(&self) -> Vec<BufferId> {
         let mut buffers: Vec<_> = self.operands.iter().map(|o| o.buffer).collect();
         if let Kind::MatMul(matmul) = &self.kind {
             buffers.extend([matmul.a.place.buffer, matmul.b.place.buffer]);
+        }
+        if let Kind::Scatter(scatter) = &self.kind {
+            buffers.push(scatter.index.buffer);
         }
         buffers.sort_unstable();
         buffers.dedup();
@@ -266,7 +282,7 @@ impl Kernel {
     pub fn levels(&self) -> Vec<Level> {
         let row_axis = match self.kind {
             Kind::Rows => self.space.len().checked_sub(1),
-            Kind::Map | Kind::MatMul(_) => None,
+            Kind::Map | Kind::MatMul(_) | Kind::Scatter(_) => None,
         };
         let along_row = |index: &Index| match row_axis {
             Some(axis) => index.terms.iter().any(|t| t.axis == axis),
@@ -328,11 +344,12 @@ impl Kernel {
                 | Inst::Cast(..) => 0,
             })
             .sum();
-        let matmul = match &self.kind {
+        let special = match &self.kind {
             Kind::Map | Kind::Rows => 0,
             Kind::MatMul(m) => 16 + 3 * m.batch.len(),
+            Kind::Scatter(_) => 4,
         };
-        (8 + 2 * self.space.len() + operands + body + 2 * self.stores.len() + matmul).next_multiple_of(4)
+        (8 + 2 * self.space.len() + operands + body + 2 * self.stores.len() + special).next_multiple_of(4)
     }
 }
 

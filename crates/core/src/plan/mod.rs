@@ -22,7 +22,9 @@ use std::fmt;
 pub use backend::{
     Backend, BackendError, Counters, PrepareOptions, Progress, Session, Source, check_feeds, check_source, check_write,
 };
-pub use kernel::{Guard, Index, Inst, Kernel, Kind, Level, MatMul, Matrix, Operand, RowRef, Store, Term, ValueId};
+pub use kernel::{
+    Guard, Index, Inst, Kernel, Kind, Level, MatMul, Matrix, Operand, RowRef, Scatter, Store, Term, ValueId,
+};
 pub use memory::{MemoryReport, MemoryRow};
 pub use target::{LimitExceeded, Limits, PlanError, Target};
 

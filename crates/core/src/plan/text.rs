@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::dtype::DType;
-use crate::plan::{Dispatch, Guard, Index, Inst, Kernel, Kind, MatMul, Matrix, Operand, Plan, Term, ValueId};
+use crate::plan::{Dispatch, Guard, Index, Inst, Kernel, Kind, MatMul, Matrix, Operand, Plan, Scatter, Term, ValueId};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,6 +46,9 @@ impl fmt::Display for Kernel {
         write!(f, "    {} over {:?}", self.label, self.space)?;
         if let Kind::MatMul(matmul) = &self.kind {
             write!(f, ", {matmul}")?;
+        }
+        if let Kind::Scatter(Scatter { index, rows }) = &self.kind {
+            write!(f, ", row i0 to row u32 {}[{} + i0] of {rows}", index.buffer, index.offset)?;
         }
         writeln!(f)?;
         for (i, inst) in self.body.iter().enumerate() {

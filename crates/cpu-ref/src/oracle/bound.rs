@@ -16,7 +16,7 @@ use super::error::OracleError;
 use super::eval::{Product, live_nodes, node_value, present};
 use super::interval::{self, Enclosure, lowest_bit};
 use super::sums::{Sum, add, adds_exactly, flushed, sums};
-use super::value::{Environment, Value, check_type};
+use super::value::{Environment, Value, check_type, with_rows};
 use super::walk::{moved, moving_operands, reduced_positions, scatter_positions, sources};
 
 /// A tensor with, for every element, the interval in which an f32 backend's element lies: see [`Enclosure`].
@@ -56,6 +56,27 @@ impl Bounded {
     /// The same, as memory holds it between runs: every element is a term by itself.
     pub(super) fn stored(self) -> Self {
         Self { sums: None, ..self }
+    }
+
+    /// Integers as positions of rows.
+    ///
+    /// # Panics
+    /// If they are floats.
+    pub fn rows(&self) -> Vec<usize> {
+        self.value.integers().iter().map(|&row| row as usize).collect()
+    }
+
+    /// A table in memory with other rows at some positions; of several at one position the last counts.
+    ///
+    /// # Panics
+    /// If the table has no such row, or the rows are of another type.
+    pub fn with_rows(&self, to: &[usize], rows: &Self) -> Self {
+        Self {
+            value: self.value.with_rows(to, &rows.value),
+            low: with_rows(&self.low, to, &rows.low),
+            high: with_rows(&self.high, to, &rows.high),
+            sums: None,
+        }
     }
 
     /// One element with what it is the sum of.

@@ -83,9 +83,9 @@ pub enum OracleError {
     /// A row number that the table does not have.
     #[error("{op} {node}: element {position} of the index {index} is {value}, but there are only {rows} rows")]
     IndexOutOfRange {
-        /// The operation: `gather` or `scatter_add`.
+        /// The operation: `gather`, `scatter_add`, or the update of rows.
         op: &'static str,
-        /// Its node.
+        /// Its node, or the variable.
         node: String,
         /// The index node.
         index: String,

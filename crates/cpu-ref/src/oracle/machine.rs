@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wgrad_core::{DType, Entry, EntryId, FeedId, Graph, NodeId, Program, VarId, verify};
+use wgrad_core::{DType, Entry, EntryId, FeedId, Graph, NodeId, Program, Update, VarId, verify};
 
 use super::bound::{Bounded, bounds_all};
 use super::error::OracleError;
@@ -124,16 +124,28 @@ impl Oracle {
         };
 
         self.fetched[entry.index()] = decl.fetches.iter().map(|f| present(&values, f.node).to_f64()).collect();
-        let updates: Vec<(VarId, NodeId)> = decl.updates.iter().map(|u| (u.variable, u.node)).collect();
+        let updates = decl.updates.clone();
+        let tables: Vec<Option<Vec<usize>>> =
+            updates.iter().map(|update| destinations(graph, update, &values)).collect::<Result<_, _>>()?;
         if let Some(tracked) = &mut self.tracked {
             tracked.fetched[entry.index()] = decl.fetches.iter().map(|f| present(&nodes, f.node).clone()).collect();
-            for &(variable, node) in &updates {
-                tracked.variables.insert(variable, present(&nodes, node).clone().stored());
+            for (update, to) in updates.iter().zip(&tables) {
+                let new = present(&nodes, update.node).clone().stored();
+                let new = match (to, tracked.variables.get(&update.variable)) {
+                    (Some(to), Some(old)) => old.with_rows(to, &new),
+                    _ => new,
+                };
+                tracked.variables.insert(update.variable, new);
             }
             tracked.nodes = if self.keep_values { nodes } else { vec![] };
         }
-        for (variable, node) in updates {
-            self.set(variable, present(&values, node).clone());
+        for (update, to) in updates.iter().zip(&tables) {
+            let new = present(&values, update.node);
+            let new = match (to, self.env.variables.get(&update.variable)) {
+                (Some(to), Some(old)) => old.with_rows(to, new),
+                _ => new.clone(),
+            };
+            self.set(update.variable, new);
         }
         self.values = if self.keep_values { values } else { vec![] };
         Ok(())
@@ -181,6 +193,24 @@ impl Oracle {
     /// A node of the last run with its intervals, if both [`Oracle::keep_values`] and [`Oracle::track_bounds`] were on.
     pub fn node_bound(&self, node: NodeId) -> Option<&Bounded> {
         self.tracked.as_ref()?.nodes.get(node.index())?.as_ref()
+    }
+}
+
+/// Where the rows of an update go, if it is one of rows.
+fn destinations(graph: &Graph, update: &Update, values: &[Option<Value>]) -> Result<Option<Vec<usize>>, OracleError> {
+    let Some(rows) = update.rows else { return Ok(None) };
+    let variable = &graph.variables()[update.variable.index()];
+    let (index, count) = (present(values, rows).integers(), variable.ty.shape[0]);
+    match index.iter().position(|&row| row as usize >= count) {
+        None => Ok(Some(index.iter().map(|&row| row as usize).collect())),
+        Some(position) => Err(OracleError::IndexOutOfRange {
+            op: "update of",
+            node: format!("variable '{}'", variable.name),
+            index: graph.describe(rows),
+            position,
+            value: index[position],
+            rows: count,
+        }),
     }
 }
 

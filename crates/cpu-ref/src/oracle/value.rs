@@ -56,6 +56,17 @@ impl Value {
         }
     }
 
+    /// The same with other rows at some positions; of several at one position the last counts.
+    pub(super) fn with_rows(&self, to: &[usize], rows: &Self) -> Self {
+        match (self, rows) {
+            (Self::F64(table), Self::F64(rows)) => Self::F64(with_rows(table, to, rows)),
+            (Self::U32(table), Self::U32(rows)) => Self::U32(with_rows(table, to, rows)),
+            (Self::F64(_), Self::U32(_)) | (Self::U32(_), Self::F64(_)) => {
+                unreachable!("the verifier admits only rows of the table's type")
+            }
+        }
+    }
+
     /// The value of scalars that all have type `dtype`.
     pub(super) fn from_scalars(dtype: DType, scalars: &[Scalar]) -> Self {
         match dtype {
@@ -87,6 +98,16 @@ impl Value {
             Self::F64(_) => unreachable!("type inference admits only integers here"),
         }
     }
+}
+
+/// A table of rows of equal length with other rows at some positions.
+pub(super) fn with_rows<T: Copy>(table: &[T], to: &[usize], rows: &[T]) -> Vec<T> {
+    let mut table = table.to_vec();
+    let width = rows.len().checked_div(to.len()).unwrap_or(0);
+    for (i, &to) in to.iter().enumerate() {
+        table[to * width..(to + 1) * width].copy_from_slice(&rows[i * width..(i + 1) * width]);
+    }
+    table
 }
 
 /// Data for one feed of a run.

@@ -4,6 +4,7 @@ use wgrad_core::{Binary, Compare, DType, Reduce, Unary};
 
 use super::long::Long;
 use super::memory::Multiply;
+use super::scatter::ScatterRows;
 use super::walk::{Access, GuardWalk, Walk};
 
 /// Lanes of a register.
@@ -185,8 +186,10 @@ pub(super) struct Code {
     pub(super) cost: usize,
 }
 
-/// A kernel, ready to run: the matrix products, if any, then the code for the points, unless the products are all.
+/// A kernel, ready to run: the matrix products, if any, then the code for the points, unless the products are all; or rows to
+/// scatter.
 pub(super) struct Compiled {
     pub(super) products: Vec<Multiply>,
     pub(super) code: Option<Code>,
+    pub(super) scatter: Option<ScatterRows>,
 }

@@ -14,6 +14,7 @@ mod memory;
 mod product;
 mod random;
 mod registers;
+mod scatter;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use wgrad_core::{EntryId, HostSlice, HostVec, VarId};
 
 use code::{Code, Compiled};
 use memory::{Memory, Shared};
+use scatter::ScatterRows;
 use tile::{Pool, Scratch};
 
 /// Bits that a poisoned word has: a quiet NaN.
@@ -144,7 +146,12 @@ impl CpuSession {
 /// Compiles a kernel. `scratch` is the number of the scratch buffer, which grows to what the kernel needs.
 fn compile_kernel(kernel: &Kernel, scratch: usize, scratch_words: &mut usize) -> Compiled {
     let matmul = match &kernel.kind {
-        Kind::Map | Kind::Rows => return Compiled { products: Vec::new(), code: Some(compile::compile(kernel, None)) },
+        Kind::Map | Kind::Rows => {
+            return Compiled { products: Vec::new(), code: Some(compile::compile(kernel, None)), scatter: None };
+        }
+        Kind::Scatter(scatter) => {
+            return Compiled { products: Vec::new(), code: None, scatter: Some(ScatterRows::new(kernel, scatter)) };
+        }
         Kind::MatMul(matmul) => matmul,
     };
     let target = product::Target::of(kernel);
@@ -159,15 +166,18 @@ fn compile_kernel(kernel: &Kernel, scratch: usize, scratch_words: &mut usize) ->
         product::Target::Final(..) => None,
         product::Target::Store(..) | product::Target::Scratch => Some(compile::compile(kernel, Some((buffer, offset)))),
     };
-    Compiled { products: product::products(matmul, buffer, offset), code }
+    Compiled { products: product::products(matmul, buffer, offset), code, scatter: None }
 }
 
 impl Entry {
     fn run(&self, memory: Shared<'_>, pool: &Pool) {
-        for Compiled { products, code } in &self.kernels {
+        for Compiled { products, code, scatter } in &self.kernels {
             product::run(products, memory);
             if let Some(code) = code {
                 tile::run(code, memory, pool);
+            }
+            if let Some(scatter) = scatter {
+                scatter.run(memory);
             }
         }
     }
@@ -233,7 +243,7 @@ fn share(memory: &mut Memory) -> Shared<'_> {
     // SAFETY: kernels run one after another, and rayon orders what one writes before what the next one reads. Within a kernel,
     // tiles write different elements: stores are row-major over the space, each point in one tile. If a kernel also loads
     // from a buffer that it stores to, it is only split among threads if `space::is_parallel` found that a tile loads no other
-    // element of the stored range than its own. Products are written to ranges of their own, from other buffers.
+    // element of the stored range than its own. Rows are scattered by one thread. Products are written to ranges of their own, from other buffers.
     unsafe { memory.share() }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn simplify(kernel: &Kernel) -> Space {
     let rank = kernel.space.len();
     let inner_kept = match kernel.kind {
         Kind::Rows => rank > 0,
-        Kind::Map | Kind::MatMul(_) => false,
+        Kind::Map | Kind::MatMul(_) | Kind::Scatter(_) => false,
     };
     let (mut operands, mut body) = (kernel.operands.clone(), kernel.body.clone());
     let mut indices = Vec::new();

@@ -186,9 +186,17 @@ fn run_whole(
             whole.rows.extend(roots.next().map(|wanted| row(whole.runs, name, fetch.node, &got, wanted)));
         }
         for update in &decl.updates {
-            let got = read(&mut *session, Source::Variable(update.variable), graph.ty(update.node))?;
+            let ty = &graph.variables()[update.variable.index()].ty;
+            let got = read(&mut *session, Source::Variable(update.variable), ty)?;
             let name = variable_name(update.variable);
-            whole.rows.extend(roots.next().map(|wanted| row(whole.runs, name, update.node, &got, wanted)));
+            let Some(mut wanted) = roots.next().cloned() else { continue };
+            let mut node = update.node;
+            if let Some(rows) = update.rows.and_then(|_| roots.next()) {
+                let before = Bounded::input(to_value(whole.given.variables[update.variable.index()].as_slice()));
+                wanted = before.with_rows(&rows.rows(), &wanted);
+                node = graph.variable_node(update.variable)?;
+            }
+            whole.rows.push(row(whole.runs, name, node, &got, &wanted));
         }
     }
     if whole.given.variables.is_empty() {

@@ -184,6 +184,10 @@ fn captures(
     graph: &Graph,
     updates: &BTreeMap<VarId, NodeId>,
 ) -> Vec<Capture> {
+    // The rows that it stores have been looked at where they were computed; the variable is looked at when the run is over.
+    if let Kind::Scatter(_) = kernel.kind {
+        return vec![];
+    }
     let levels = kernel.levels();
     let mut captures = Vec::new();
     for &store in &kernel.stores {

@@ -101,9 +101,13 @@ impl UpdateRule for AdaBound {
         let mut numbers = vec![
             HostNumber::new("weight_decay", now.weight_decay, Varies::DECAY),
             HostNumber::fixed("eps", self.eps),
-            HostNumber::new("rate", now.learning_rate * second.sqrt() / first, varies | Varies::MOMENTUM),
-            HostNumber::new("lowest", end * (1.0 - 1.0 / (progress + 1.0)), varies),
-            HostNumber::new("highest", end * (1.0 + 1.0 / progress), varies),
+            HostNumber::new(
+                "learning_rate·√(1 - beta2^t)/(1 - beta1^t)",
+                now.learning_rate * second.sqrt() / first,
+                varies | Varies::MOMENTUM,
+            ),
+            HostNumber::new("f·(1 - 1/(gamma·t + 1))", end * (1.0 - 1.0 / (progress + 1.0)), varies),
+            HostNumber::new("f·(1 + 1/(gamma·t))", end * (1.0 + 1.0 / progress), varies),
         ];
         numbers.extend(moment_numbers(now, self.beta2));
         numbers

@@ -90,16 +90,20 @@ impl UpdateRule for AmsGrad {
 
     fn numbers(&self, now: Now) -> Vec<HostNumber> {
         let Corrections { first, second } = Corrections::new(now, self.beta2, self.bias_correction);
-        let scale = match self.maximum {
-            AmsGradMaximum::Raw => 1.0 / second.sqrt(),
-            AmsGradMaximum::Corrected => 1.0 / second,
+        let (scale_name, scale) = match self.maximum {
+            AmsGradMaximum::Raw => ("1/√c2", 1.0 / second.sqrt()),
+            AmsGradMaximum::Corrected => ("1/c2", 1.0 / second),
         };
         let scale_varies = if self.bias_correction { Varies::STEP } else { Varies::NEVER };
         let mut numbers = vec![
             HostNumber::new("weight_decay", now.weight_decay, Varies::DECAY),
             HostNumber::fixed("eps", self.eps),
-            HostNumber::new("step_size", now.learning_rate / first, Varies::STEP | Varies::RATE | Varies::MOMENTUM),
-            HostNumber::new("scale", scale, scale_varies),
+            HostNumber::new(
+                "learning_rate/c1",
+                now.learning_rate / first,
+                Varies::STEP | Varies::RATE | Varies::MOMENTUM,
+            ),
+            HostNumber::new(scale_name, scale, scale_varies),
         ];
         numbers.extend(moment_numbers(now, self.beta2));
         numbers

@@ -5,6 +5,7 @@ use wgrad_core::{Builder, FeedId, GraphError, Init, Role, Scalar, SliceRange, Te
 use crate::Error;
 use crate::ids::{feed_id, variable_id};
 use crate::optim::around::{Around, Variable};
+use crate::optim::rows::Rows;
 use crate::optim::{Group, GroupValues, Member, NewValues, Number, Operands, Optimization, Optimizer, Slot, SlotShape};
 
 /// Name of the feed that brings [`Optimization::scalars`]: f32, one element for each.
@@ -122,6 +123,11 @@ impl<'g> State<'g> {
             class.members.push(Kept { position, parameter: (id, tensor), slots });
             position += 1;
         }
+        for class in &classes {
+            let rule = class.optimizer.rule();
+            let elements = class.members.iter().map(|kept| kept.parameter.1.shape().len()).sum();
+            rule.takes_together(elements).map_err(|reason| Error::Gradients { optimizer: rule.name(), reason })?;
+        }
         let numbers = (fed..feed.shape().len()).map(|i| number(feed, i)).collect::<Result<Vec<_>, _>>()?;
         let around = Around::declare(builder, optimization, &trained(&classes), numbers.into_iter())?;
         Ok(Self { feed, classes, around })
@@ -191,10 +197,14 @@ impl<'g> State<'g> {
     /// If the number or a shape of the gradients does not fit.
     pub fn updates(&self, gradients: &[Tensor<'g>]) -> Result<Vec<Update>, Error> {
         self.check(gradients)?;
-        let (gradients, counts) = self.around.gradients(gradients)?;
+        let (gradients, mut counts) = self.around.gradients(gradients)?;
         let mut parameters = self.trained();
-        let mut updates = Vec::new();
+        let (mut updates, mut of_rows) = (Vec::new(), Vec::new());
         for class in &self.classes {
+            if class.optimizer.rule().is_sparse() {
+                of_rows.extend(class.updates_of_rows(&gradients)?);
+                continue;
+            }
             let Class { optimizer, numbers, shared, members } = class;
             let operands = members.iter().map(|kept| Member {
                 parameter: kept.parameter.1,
@@ -207,6 +217,10 @@ impl<'g> State<'g> {
                 numbers: numbers.clone(),
             };
             let GroupValues { members: values, shared: new_shared } = optimizer.rule().update(&group)?;
+            if optimizer.rule().differentiates_gradients() {
+                let new: Vec<_> = values.iter().map(|values| values.parameter).collect();
+                counts = self.around.counts_if_finite(counts, &new)?;
+            }
             for (kept, NewValues { parameter, state }) in members.iter().zip(values) {
                 parameters[kept.position] = parameter;
                 updates.extend(kept.slots.iter().copied().zip(state));
@@ -214,8 +228,34 @@ impl<'g> State<'g> {
             updates.extend(shared.iter().copied().zip(new_shared));
         }
         self.around.follow(&mut parameters, &mut updates)?;
-        updates.extend(trained(&self.classes).into_iter().zip(parameters));
-        Ok(self.around.finish(updates, counts)?)
+        let new = trained(&self.classes).into_iter().zip(parameters);
+        updates.extend(new.filter(|((variable, _), _)| of_rows.iter().all(|row: &Update| row.variable != *variable)));
+        let mut updates = self.around.finish(updates, counts)?;
+        updates.extend(of_rows);
+        Ok(updates)
+    }
+}
+
+impl<'g> Class<'g> {
+    /// The updates of those rows that the gradients reach.
+    fn updates_of_rows(&self, gradients: &[Tensor<'g>]) -> Result<Vec<Update>, Error> {
+        let Self { optimizer, numbers, shared, members } = self;
+        let rows = members.iter().map(|kept| Rows::of(optimizer.name(), gradients[kept.position]));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let operands = members.iter().zip(&rows).map(|(kept, Rows { index, gradient })| {
+            let state = kept.slots.iter().map(|slot| slot.1.gather(*index)).collect::<Result<_, _>>()?;
+            Ok(Member { parameter: kept.parameter.1.gather(*index)?, gradient: *gradient, state })
+        });
+        let operands = operands.collect::<Result<_, GraphError>>()?;
+        let shared = shared.iter().map(|slot| slot.1).collect();
+        let values = optimizer.rule().update(&Group { members: operands, shared, numbers: numbers.clone() })?;
+        let mut updates = Vec::new();
+        for ((kept, rows), NewValues { parameter, state }) in members.iter().zip(rows).zip(values.members) {
+            let variables = std::iter::once(kept.parameter).chain(kept.slots.iter().copied());
+            let new = std::iter::once(parameter).chain(state);
+            updates.extend(variables.zip(new).map(|((id, _), new)| Update::of_rows(id, new.id(), rows.index.id())));
+        }
+        Ok(updates)
     }
 }
 

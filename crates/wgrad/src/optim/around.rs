@@ -1,7 +1,9 @@
 //! What is done around the optimizers: gradients of several batches add up, get noise and are clipped; slow weights and running means
 //! follow the parameters; a step on gradients that are not finite is undone. All of it on graph nodes, in the same step.
 
-use wgrad_core::{Builder, DType, GraphError, Init, Op, Role, Scalar, SliceRange, Tensor, TensorType, Update, VarId};
+use wgrad_core::{
+    Builder, DType, GraphError, Init, Op, Role, Scalar, Shape, SliceRange, Tensor, TensorType, Update, VarId,
+};
 
 use crate::ids::variable_id;
 use crate::optim::{Average, Clip, Lookahead, Optimization};
@@ -87,7 +89,7 @@ impl<'g> Around<'g> {
     pub(crate) fn accumulate(&self, gradients: &[Tensor<'g>]) -> Result<Vec<Update>, GraphError> {
         let Some((sums, _)) = &self.accumulated else { return Ok(vec![]) };
         let totals = self.totals(gradients)?;
-        Ok(sums.iter().zip(totals).map(|(sum, total)| Update { variable: sum.0, node: total.id() }).collect())
+        Ok(sums.iter().zip(totals).map(|(sum, total)| Update::new(sum.0, total.id())).collect())
     }
 
     fn totals(&self, gradients: &[Tensor<'g>]) -> Result<Vec<Tensor<'g>>, GraphError> {
@@ -120,9 +122,10 @@ impl<'g> Around<'g> {
         if gradients.is_empty() || !by_norm && self.skipped.is_none() {
             return Ok((gradients, None));
         }
-        let (flat, pieces) = end_to_end(self.builder, &gradients)?;
+        let flat = end_to_end(self.builder, &gradients)?;
         let squares = flat.square()?.sum_all()?;
-        let mut gradients = pieces;
+        let shapes: Vec<_> = gradients.iter().map(|gradient| gradient.shape()).collect();
+        let mut gradients = parts(flat, &shapes)?;
         if let Some(Clip::GlobalNorm { max, eps }) = self.clip {
             let factor = self.builder.scalar(max).div(squares.sqrt()?.add(eps)?)?.minimum(1.0)?;
             for gradient in &mut gradients {
@@ -131,6 +134,21 @@ impl<'g> Around<'g> {
         }
         let counts = self.skipped.map(|_| squares.le(F32_MAX)).transpose()?;
         Ok((gradients, counts))
+    }
+
+    /// Whether the step counts, given that these have to be finite as well.
+    pub(crate) fn counts_if_finite(
+        &self,
+        counts: Option<Tensor<'g>>,
+        new: &[Tensor<'g>],
+    ) -> Result<Option<Tensor<'g>>, GraphError> {
+        match counts {
+            Some(counts) if !new.is_empty() => {
+                let finite = end_to_end(self.builder, new)?.square()?.sum_all()?.le(F32_MAX)?;
+                counts.select(finite, 0u32).map(Some)
+            }
+            Some(_) | None => Ok(counts),
+        }
     }
 
     /// What follows the parameters: changes their new values where slow weights meet them, and adds updates of its own.
@@ -170,7 +188,7 @@ impl<'g> Around<'g> {
         for &sum in self.accumulated.iter().flat_map(|(sums, _)| sums) {
             updates.push((sum, self.builder.splat(Scalar::F32(0.0), sum.1.shape())?));
         }
-        Ok(updates.into_iter().map(|((variable, _), new)| Update { variable, node: new.id() }).collect())
+        Ok(updates.into_iter().map(|((variable, _), new)| Update::new(variable, new.id())).collect())
     }
 }
 
@@ -190,15 +208,12 @@ fn beside<'g>(
     Ok((variable_id(tensor)?, tensor))
 }
 
-/// All tensors in one, and each as the part of it that it is. Every part starts at a multiple of four elements, as parameters do in
-/// memory, with zeros between them.
-fn end_to_end<'g>(builder: &'g Builder, tensors: &[Tensor<'g>]) -> Result<(Tensor<'g>, Vec<Tensor<'g>>), GraphError> {
-    let (mut parts, mut starts, mut at) = (vec![], vec![], 0);
+/// All tensors in one. Every part starts at a multiple of four elements, as parameters do in memory, with zeros between them.
+pub(super) fn end_to_end<'g>(builder: &'g Builder, tensors: &[Tensor<'g>]) -> Result<Tensor<'g>, GraphError> {
+    let mut parts = vec![];
     for tensor in tensors {
         let len = tensor.shape().len();
-        starts.push(at);
         parts.push(tensor.reshape([len])?.id());
-        at += len.next_multiple_of(4);
         if !len.is_multiple_of(4) {
             parts.push(builder.splat(Scalar::F32(0.0), [4 - len % 4])?.id());
         }
@@ -206,10 +221,16 @@ fn end_to_end<'g>(builder: &'g Builder, tensors: &[Tensor<'g>]) -> Result<(Tenso
     // The planner stores every part where it belongs, so their number does not matter.
     let flat = builder.push(Op::Concat { xs: parts, axis: 0 })?;
     debug_assert_eq!(flat.dtype(), DType::F32);
-    let part = |(tensor, &start): (&Tensor<'g>, &usize)| {
-        let range = SliceRange { start, stop: start + tensor.shape().len(), step: 1 };
-        flat.slice(&[range])?.reshape(tensor.shape())
+    Ok(flat)
+}
+
+/// What [`end_to_end`] has put together from tensors of these shapes, apart again.
+pub(super) fn parts<'g>(flat: Tensor<'g>, shapes: &[Shape]) -> Result<Vec<Tensor<'g>>, GraphError> {
+    let mut start = 0;
+    let part = |shape: &Shape| {
+        let range = SliceRange { start, stop: start + shape.len(), step: 1 };
+        start += shape.len().next_multiple_of(4);
+        flat.slice(&[range])?.reshape(shape.clone())
     };
-    let parts = tensors.iter().zip(&starts).map(part).collect::<Result<_, _>>()?;
-    Ok((flat, parts))
+    shapes.iter().map(part).collect()
 }

@@ -14,6 +14,9 @@ pub enum DecayScale {
     Schedule,
 }
 
+/// What [`DecayScale::LearningRate`] multiplies a parameter by.
+const LEARNING_RATE_DECAY: &str = "weight_decay·learning_rate";
+
 impl DecayScale {
     /// The learning rates allowed: where the present one is divided by the one that was set, that may not be 0.
     pub(super) fn learning_rate_range(self) -> Range {
@@ -25,14 +28,16 @@ impl DecayScale {
 
     /// What multiplies the parameter when a step with decoupled weight decay is made.
     pub(super) fn decay(self, now: Now, base: Base) -> HostNumber {
-        if base.weight_decay.is_none_or(|decay| decay == 0.0) {
-            return HostNumber::fixed("decay", 0.0);
-        }
-        let scale = match self {
-            Self::LearningRate => now.learning_rate,
-            Self::Schedule => now.learning_rate / base.learning_rate,
+        let (name, scale) = match self {
+            Self::LearningRate => (LEARNING_RATE_DECAY, now.learning_rate),
+            Self::Schedule => {
+                ("weight_decay·learning_rate/(learning_rate as set)", now.learning_rate / base.learning_rate)
+            }
         };
-        HostNumber::new("decay", scale * now.weight_decay, Varies::RATE | Varies::DECAY)
+        if base.weight_decay.is_none_or(|decay| decay == 0.0) {
+            return HostNumber::fixed(name, 0.0);
+        }
+        HostNumber::new(name, scale * now.weight_decay, Varies::RATE | Varies::DECAY)
     }
 }
 
@@ -41,7 +46,7 @@ pub(super) fn coupled_or_decoupled(decoupled: bool, now: Now, base: Base) -> [Ho
     if decoupled {
         [HostNumber::fixed("weight_decay", 0.0), DecayScale::LearningRate.decay(now, base)]
     } else {
-        [HostNumber::new("weight_decay", now.weight_decay, Varies::DECAY), HostNumber::fixed("decay", 0.0)]
+        [HostNumber::new("weight_decay", now.weight_decay, Varies::DECAY), HostNumber::fixed(LEARNING_RATE_DECAY, 0.0)]
     }
 }
 

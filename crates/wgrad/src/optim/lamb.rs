@@ -71,7 +71,7 @@ impl UpdateRule for Lamb {
             HostNumber::new("weight_decay", now.weight_decay, Varies::DECAY),
             HostNumber::fixed("eps", self.eps),
             HostNumber { name: "1/(1 - beta1^t)", varies: Varies::STEP | Varies::MOMENTUM, ..correction },
-            scale,
+            HostNumber { name: "1/√(1 - beta2^t)", ..scale },
         ];
         numbers.extend(moment_numbers(now, self.beta2));
         numbers

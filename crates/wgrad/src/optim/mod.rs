@@ -13,6 +13,7 @@ mod decay;
 mod moments;
 mod number;
 mod options;
+mod rows;
 mod rule;
 mod schedules;
 
@@ -24,6 +25,7 @@ pub use decay::DecayScale;
 pub use moments::EpsPlacement;
 pub use muon::MuonScale;
 pub use nesterov::NesterovVelocity;
+pub use newton::NewtonSolver;
 pub use number::{HostNumber, Now, Number, Varies};
 pub use options::{
     Average, Clip, GradientNoise, Lookahead, Moment, Optimization, ParameterGroup, Treatment, matches_pattern,
@@ -106,11 +108,15 @@ optimizers! {
         adabound::AdaBound,
         adan::Adan,
         swats::Swats,
+        sparse_adam::SparseAdam,
     }
     "Large batches, signs and matrices" {
         lion::Lion,
         lamb::Lamb,
         muon::Muon,
+    }
+    "Second order" {
+        newton::Newton,
     }
 }
 

@@ -48,16 +48,26 @@ impl EpsPlacement {
         }
     }
 
-    /// [`EpsPlacement::numbers`] with what they vary by.
+    /// Names of [`EpsPlacement::numbers`].
+    pub(super) const fn names(self) -> [&'static str; 2] {
+        match self {
+            Self::CorrectedRoot => ["learning_rate/c1", "1/√c2"],
+            Self::Root => ["learning_rate·√c2/c1", "1"],
+            Self::InRoot => ["learning_rate/c1", "1/c2"],
+        }
+    }
+
+    /// [`EpsPlacement::numbers`] with their names and what they vary by.
     pub(super) fn host_numbers(self, now: Now, beta2: f64, bias_correction: bool) -> [HostNumber; 2] {
         let [step_size, scale] = self.numbers(now.learning_rate, Corrections::new(now, beta2, bias_correction));
         let scale_varies = match self {
             Self::CorrectedRoot | Self::InRoot if bias_correction => Varies::STEP,
             Self::CorrectedRoot | Self::InRoot | Self::Root => Varies::NEVER,
         };
+        let [step_size_name, scale_name] = self.names();
         [
-            HostNumber::new("step_size", step_size, Varies::STEP | Varies::RATE | Varies::MOMENTUM),
-            HostNumber::new("scale", scale, scale_varies),
+            HostNumber::new(step_size_name, step_size, Varies::STEP | Varies::RATE | Varies::MOMENTUM),
+            HostNumber::new(scale_name, scale, scale_varies),
         ]
     }
 

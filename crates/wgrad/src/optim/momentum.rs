@@ -76,8 +76,8 @@ impl UpdateRule for Momentum {
         vec![
             HostNumber::rate(now),
             HostNumber::new("weight_decay", now.weight_decay, Varies::DECAY),
-            HostNumber::new("keep", keep, Varies::STEP | Varies::MOMENTUM),
-            HostNumber::new("take", take, Varies::STEP),
+            HostNumber::new("momentum, 0 at the first step", keep, Varies::STEP | Varies::MOMENTUM),
+            HostNumber::new("1 - dampening, 1 at the first step", take, Varies::STEP),
             HostNumber::new("momentum", now.momentum, Varies::MOMENTUM),
         ]
     }

@@ -65,7 +65,7 @@ impl UpdateRule for MomentumEma {
         let correction = if self.bias_correction { now.correction(beta) } else { 1.0 };
         vec![
             HostNumber::new(
-                "step_size",
+                "learning_rate/c",
                 now.learning_rate / correction,
                 Varies::STEP | Varies::RATE | Varies::MOMENTUM,
             ),

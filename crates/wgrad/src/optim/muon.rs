@@ -38,7 +38,7 @@ pub struct Muon {
     pub ns_coefficients: [f64; 3],
     /// Least norm that is divided by; 1e-7.
     pub eps: f64,
-    /// How the step is scaled by the matrix's shape; as in the original.
+    /// How the step is scaled by the matrix's shape; `Original`.
     pub scale: MuonScale,
     /// Weight decay, decoupled: it does not enter the gradient; 0.1.
     pub weight_decay: f64,
@@ -74,12 +74,16 @@ impl UpdateRule for Muon {
     }
 
     fn hyperparameters(&self) -> Vec<Hyperparameter> {
-        let Self { learning_rate, momentum, nesterov: _, ns_steps, ns_coefficients: _, eps, scale: _, weight_decay } =
+        let Self { learning_rate, momentum, nesterov: _, ns_steps, ns_coefficients, eps, scale: _, weight_decay } =
             *self;
+        let [a, b, c] = ns_coefficients.map(|v| Hyperparameter::new("ns_coefficients", v, Range::Finite));
         vec![
             Hyperparameter::new("learning_rate", learning_rate, Range::NonNegative),
             Hyperparameter::new("momentum", momentum, Range::BelowOne),
             Hyperparameter::new("ns_steps", f64::from(ns_steps), Range::Positive("at least 1")),
+            a,
+            b,
+            c,
             Hyperparameter::new("eps", eps, Range::Positive("above 0 and finite")),
             Hyperparameter::new("weight_decay", weight_decay, Range::NonNegative),
         ]

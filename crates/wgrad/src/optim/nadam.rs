@@ -104,14 +104,18 @@ impl UpdateRule for NAdam {
 
     fn numbers(&self, now: Now) -> Vec<HostNumber> {
         let varies = Varies::STEP | Varies::RATE | Varies::MOMENTUM;
+        let [mean_name, gradient_name] = match self.momentum_decay {
+            Some(_) => ["learning_rate·mu(t+1)/(1 - M·mu(t+1))", "learning_rate·(1 - mu(t))/(1 - M)"],
+            None => ["learning_rate·beta1/(1 - beta1^(t+1))", "learning_rate·(1 - beta1)/(1 - beta1^t)"],
+        };
         let [of_mean, of_gradient] = self.weights(now).map(|weight| now.learning_rate * weight);
         let [weight_decay, decay] = coupled_or_decoupled(self.decoupled_weight_decay, now, self.base());
         let mut numbers = vec![
             weight_decay,
             decay,
             HostNumber::fixed("eps", self.eps),
-            HostNumber::new("of_mean", of_mean, varies),
-            HostNumber::new("of_gradient", of_gradient, varies),
+            HostNumber::new(mean_name, of_mean, varies),
+            HostNumber::new(gradient_name, of_gradient, varies),
             HostNumber::new("1/√(1 - beta2^t)", 1.0 / now.correction(self.beta2).sqrt(), Varies::STEP),
         ];
         numbers.extend(moment_numbers(now, self.beta2));

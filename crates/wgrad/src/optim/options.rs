@@ -2,7 +2,7 @@
 //! happens around it.
 
 use crate::Error;
-use crate::optim::{Hyperparameter, Optimizer, Range, Schedules};
+use crate::optim::{Hyperparameter, Optimizer, Range, Schedules, UpdateRule};
 
 /// An optimizer with everything around it. An optimizer alone turns into one by `.into()`.
 ///
@@ -27,7 +27,8 @@ pub struct Optimization {
     pub lookahead: Option<Lookahead>,
     /// A running mean of the parameters beside them; none.
     pub average: Option<Average>,
-    /// Whether a step on gradients that are not finite changes nothing and is counted; false.
+    /// Whether a step on gradients that are not finite, or to a solution that is not ([`Newton`](crate::optim::Newton)), changes
+    /// nothing and is counted; false.
     pub skip_non_finite: bool,
 }
 
@@ -157,7 +158,8 @@ impl Optimization {
 
     fn validate_around(&self) -> Result<(), Error> {
         const POSITIVE: Range = Range::Positive("above 0 and finite");
-        let mut numbers = vec![Hyperparameter::new("accumulate", self.accumulate as f64, POSITIVE)];
+        const COUNT: Range = Range::Positive("at least 1");
+        let mut numbers = vec![Hyperparameter::new("accumulate", self.accumulate as f64, COUNT)];
         match self.clip {
             Some(Clip::Value { max }) => numbers.push(Hyperparameter::new("clip.max", max, POSITIVE)),
             Some(Clip::GlobalNorm { max, eps }) => {
@@ -171,17 +173,55 @@ impl Optimization {
             numbers.push(Hyperparameter::new("noise.gamma", gamma, Range::NonNegative));
         }
         if let Some(Lookahead { k, alpha }) = self.lookahead {
-            numbers.push(Hyperparameter::new("lookahead.k", k as f64, POSITIVE));
+            numbers.push(Hyperparameter::new("lookahead.k", k as f64, COUNT));
             numbers.push(Hyperparameter::new("lookahead.alpha", alpha, Range::UpToOne));
         }
         if let Some(Average { decay }) = self.average {
             numbers.push(Hyperparameter::new("average.decay", decay, Range::UpToOne));
         }
-        match numbers.into_iter().find(|n| !n.range.contains(n.value)) {
+        if let Some(Hyperparameter { field, value, range }) = numbers.into_iter().find(|n| !n.range.contains(n.value)) {
+            return Err(Error::Hyperparameter { optimizer: "optimization", field, value, allowed: range.describe() });
+        }
+        if let Some(rule) = self.classes().map(|(optimizer, _)| optimizer.rule()).find(|rule| rule.is_sparse()) {
+            self.validate_whole(rule)?;
+        }
+        let second_order = self.classes().map(|(optimizer, _)| optimizer.rule()).find(|r| r.differentiates_gradients());
+        second_order.map_or(Ok(()), |rule| self.validate_gradients(rule))
+    }
+
+    /// Checks that nothing needs whole gradients or whole parameters for a rule that has rows of them only.
+    fn validate_whole(&self, rule: &dyn UpdateRule) -> Result<(), Error> {
+        const ABSENT: &str = "absent, because the optimizer has only the rows that a step gathers";
+        let present = [
+            ("accumulate", (self.accumulate > 1).then_some(self.accumulate as f64)),
+            ("clip.max", self.clip.map(|(Clip::Value { max } | Clip::GlobalNorm { max, eps: _ })| max)),
+            ("noise.eta", self.noise.map(|noise| noise.eta)),
+            ("lookahead.k", self.lookahead.map(|lookahead| lookahead.k as f64)),
+            ("average.decay", self.average.map(|average| average.decay)),
+            ("skip_non_finite", self.skip_non_finite.then_some(1.0)),
+        ];
+        match present.into_iter().find_map(|(field, value)| Some((field, value?))) {
             None => Ok(()),
-            Some(Hyperparameter { field, value, range }) => {
-                Err(Error::Hyperparameter { optimizer: "optimization", field, value, allowed: range.describe() })
+            Some((field, value)) => {
+                Err(Error::Hyperparameter { optimizer: rule.name(), field, value, allowed: ABSENT })
             }
+        }
+    }
+
+    /// Checks that nothing changes the gradients for a rule that differentiates them.
+    fn validate_gradients(&self, rule: &dyn UpdateRule) -> Result<(), Error> {
+        const ALONE: &str =
+            "1, because the optimizer differentiates the gradients, which earlier batches only leave the values of";
+        const UNBOUNDED: &str =
+            "absent, because the optimizer differentiates the gradients, of which a bound changes the derivatives";
+        let refuse =
+            |field, value, allowed| Err(Error::Hyperparameter { optimizer: rule.name(), field, value, allowed });
+        if self.accumulate > 1 {
+            return refuse("accumulate", self.accumulate as f64, ALONE);
+        }
+        match self.clip {
+            Some(Clip::Value { max } | Clip::GlobalNorm { max, eps: _ }) => refuse("clip.max", max, UNBOUNDED),
+            None => Ok(()),
         }
     }
 

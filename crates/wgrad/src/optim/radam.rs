@@ -124,12 +124,17 @@ impl UpdateRule for RAdam {
             None => (now.learning_rate / corrections.first, 0.0, 1.0),
         };
         let [weight_decay, decay] = coupled_or_decoupled(self.decoupled_weight_decay, now, self.base());
+        let [step_size_name, scale_name] = match self.eps_placement {
+            EpsPlacement::CorrectedRoot => ["learning_rate·r/c1, or learning_rate/c1", "1/√c2, or 0"],
+            EpsPlacement::Root => ["learning_rate·r·√c2/c1, or learning_rate/c1", "1, or 0"],
+            EpsPlacement::InRoot => ["learning_rate·r/c1, or learning_rate/c1", "1/c2, or 0"],
+        };
         let mut numbers = vec![
             weight_decay,
             decay,
-            HostNumber::new("eps", eps, Varies::STEP),
-            HostNumber::new("step_size", step_size, Varies::STEP | Varies::RATE | Varies::MOMENTUM),
-            HostNumber::new("scale", scale, Varies::STEP),
+            HostNumber::new("eps, or 1", eps, Varies::STEP),
+            HostNumber::new(step_size_name, step_size, Varies::STEP | Varies::RATE | Varies::MOMENTUM),
+            HostNumber::new(scale_name, scale, Varies::STEP),
         ];
         numbers.extend(moment_numbers(now, self.beta2));
         numbers

@@ -35,6 +35,27 @@ pub trait UpdateRule: std::fmt::Debug {
         Ok(())
     }
 
+    /// Why it cannot improve so many elements together, those of all parameters of a group, if so.
+    ///
+    /// # Errors
+    /// The reason.
+    fn takes_together(&self, elements: usize) -> Result<(), String> {
+        let _ = elements;
+        Ok(())
+    }
+
+    /// Whether its formula differentiates the gradients once more, so that they have to be what the batch and the parameters give and
+    /// nothing else; and whether, therefore, its step may be not finite although they are.
+    fn differentiates_gradients(&self) -> bool {
+        false
+    }
+
+    /// Whether only those rows of a parameter change that the gradient reaches. The formula then gets the parameter's, the gradient's and
+    /// the state's rows of those, and gives new ones; the others are neither read nor written.
+    fn is_sparse(&self) -> bool {
+        false
+    }
+
     /// Where the gradient is evaluated, if not at the parameter itself. The operands' gradient is the parameter.
     ///
     /// # Errors
@@ -83,6 +104,8 @@ impl Hyperparameter {
 /// A range of hyperparameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Range {
+    /// Any number.
+    Finite,
     /// `[0, ∞)`
     NonNegative,
     /// `(0, ∞)`, with why.
@@ -101,6 +124,7 @@ impl Range {
     /// Whether the value is allowed. NaN never is.
     pub fn contains(self, v: f64) -> bool {
         match self {
+            Self::Finite => v.is_finite(),
             Self::NonNegative => v >= 0.0 && v.is_finite(),
             Self::Positive(_) => v > 0.0 && v.is_finite(),
             Self::AtLeast(least, _) => v >= least && v.is_finite(),
@@ -113,6 +137,7 @@ impl Range {
     /// The range in words.
     pub fn describe(self) -> &'static str {
         match self {
+            Self::Finite => "finite",
             Self::NonNegative => "at least 0 and finite",
             Self::BelowOne => "at least 0 and below 1",
             Self::UpToOne => "at least 0 and at most 1",

@@ -23,11 +23,11 @@ use crate::optim::{
 ///   p <- p - (1 - beta1)·rate·(present learning_rate/learning_rate as set)·m
 /// ```
 ///
-/// State: `m`, the running mean of gradients, later the velocity; `v`, the running mean of squares; `phase`; `lambda`, the running mean
-/// of rates; `rate`, that of gradient descent. The last three once for each scope
+/// State: `m`, the running mean of gradients, later the velocity; `v`, the running mean of squares; and once for what switches together
+/// `phase`, `lambda`, the running mean of rates, and `rate`, that of gradient descent
 ///
 /// Differs: torch, optax and keras have none. The paper takes one `eps` of 1e-9 for both `eps` and `tolerance`, which hardly ever
-/// switches; all parameters are one vector there, as in scope Global.
+/// switches; all parameters are one vector there, as in scope `Global`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Swats {
     /// Step size of Adam; 0.001.
@@ -40,7 +40,7 @@ pub struct Swats {
     pub eps: f64,
     /// How near the present rate must be to its mean to switch; 1e-9.
     pub tolerance: f64,
-    /// What switches together; all parameters.
+    /// What switches together; `Global`.
     pub scope: SwatsScope,
 }
 
@@ -99,11 +99,11 @@ impl UpdateRule for Swats {
         let [step_size, _] = EpsPlacement::Root.host_numbers(now, self.beta2, true);
         let mut numbers = vec![
             HostNumber::fixed("eps", self.eps),
-            step_size,
+            HostNumber { name: "learning_rate·√(1 - beta2^t)/(1 - beta1^t)", ..step_size },
             HostNumber::new("1/(1 - beta2^t)", 1.0 / now.correction(self.beta2), Varies::STEP),
             HostNumber::new("1 after the first step", if now.step <= 1 { 0.0 } else { 1.0 }, Varies::STEP),
             HostNumber::new(
-                "(1 - beta1)·learning_rate/(learning_rate as set)",
+                "(1 - beta1)·(present learning_rate/learning_rate as set)",
                 (1.0 - now.momentum) * now.learning_rate / self.learning_rate,
                 Varies::RATE | Varies::MOMENTUM,
             ),

@@ -210,7 +210,7 @@ impl<'g> Make<'_, 'g> {
         .named(&format!("{name}.loss"));
         let gradients = self.builder.grad(loss, &points)?;
         let mut updates = updates(optimizer, &gradients)?;
-        updates.push(Update { variable: sum.0, node: sum.1.add(loss.mul(rows as f64)?)?.id() });
+        updates.push(Update::new(sum.0, sum.1.add(loss.mul(rows as f64)?)?.id()));
         self.entry(name, &[&optimizer.feeds()[..], &[x, y]].concat(), &[("loss", loss)], updates)
     }
 
@@ -230,7 +230,7 @@ impl<'g> Make<'_, 'g> {
         };
         let add = |sum: Sum<'g>, values: Tensor<'g>| -> Result<Update, GraphError> {
             // A product would let a row that is only there to fill the batch through if the model makes NaN of zeros.
-            Ok(Update { variable: sum.0, node: sum.1.add(mask.gt(0.0)?.select(values, 0.0)?.sum_all()?)?.id() })
+            Ok(Update::new(sum.0, sum.1.add(mask.gt(0.0)?.select(values, 0.0)?.sum_all()?)?.id()))
         };
         let mut updates = vec![add(loss, losses)?];
         if let Some(correct) = correct {

@@ -24,7 +24,7 @@ fn swap() -> Program {
         name: "swap".into(),
         feeds: vec![],
         fetches: vec![Fetch { name: "sum".into(), node: sum }],
-        updates: vec![Update { variable: a_id, node: b }, Update { variable: b_id, node: a }],
+        updates: vec![Update::new(a_id, b), Update::new(b_id, a)],
     };
     Program { graph, entries: vec![run] }
 }
@@ -57,7 +57,7 @@ fn lookup() -> Program {
         name: "lookup".into(),
         feeds: vec![FeedId::from_index(1), FeedId::from_index(0)],
         fetches: vec![Fetch { name: "out".into(), node: out }, Fetch { name: "labels".into(), node: labels }],
-        updates: vec![Update { variable: VarId::from_index(0), node: next }],
+        updates: vec![Update::new(VarId::from_index(0), next)],
     };
     Program { graph, entries: vec![run] }
 }
@@ -136,7 +136,7 @@ fn tracked_bounds_carry_over() {
         name: "double".into(),
         feeds: vec![],
         fetches: vec![Fetch { name: "doubled".into(), node: doubled }],
-        updates: vec![Update { variable: VarId::from_index(0), node: doubled }],
+        updates: vec![Update::new(VarId::from_index(0), doubled)],
     };
     let mut oracle = Oracle::new(&Program { graph, entries: vec![run] }).unwrap();
     oracle.track_bounds(true);

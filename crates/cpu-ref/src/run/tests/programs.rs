@@ -50,7 +50,7 @@ fn training(
             let new_v = ((v * 0.99)? + ((g * g)? * 0.01)?)?;
             let new_p = (p - ((new_m * 0.01)? / (new_v.sqrt()? + 1e-4)?)?)?;
             for (variable, node) in [(id, new_p), (variable(m), new_m), (variable(v), new_v)] {
-                updates.push(Update { variable, node: node.id() });
+                updates.push(Update::new(variable, node.id()));
             }
         }
         (updates, loss.id())

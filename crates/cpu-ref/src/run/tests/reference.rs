@@ -77,7 +77,7 @@ fn eval(
         Inst::Guard(guard) => u32::from(guard.holds(point)),
         Inst::Acc => match &kernel.kind {
             Kind::MatMul(m) => product(m, point, buffers).to_bits(),
-            Kind::Map | Kind::Rows => unreachable!("no product"),
+            Kind::Map | Kind::Rows | Kind::Scatter(_) => unreachable!("no product"),
         },
         Inst::Fold(op, x) => {
             let lanes = &values[x.index()];
