@@ -1,4 +1,8 @@
-//! What the examples share: the data that ship with them.
+//! What the examples share: the data that ship with them, and what the comparison of optimizers is made of.
+
+pub mod bowl;
+pub mod competitors;
+pub mod plots;
 
 use std::path::Path;
 

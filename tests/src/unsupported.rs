@@ -63,70 +63,16 @@ const fn only(file: &'static str, what: &'static str, only: Only, reason: &'stat
     Unsupported { file, what, only, reason }
 }
 
-const ELEMENTWISE: &str = "ops_elementwise.json";
 const LOSS: &str = "ops_norm_loss.json";
-const EDGE: &str = "ops_edge.json";
 
-const ACTIVATION: &str = "the activation is not built yet";
 const NORMALISATION: &str = "normalisation layers are not built yet";
-const LOSSES: &str = "the loss is not built yet";
-const OPTIONS: &str = "cross-entropy has no such option yet";
 
 /// Everything that is not supported yet.
 pub const LIST: &[Unsupported] = &[
-    every(ELEMENTWISE, "log1p", ACTIVATION),
-    every(ELEMENTWISE, "expm1", ACTIVATION),
-    every(ELEMENTWISE, "log_sigmoid", ACTIVATION),
-    every(ELEMENTWISE, "selu", ACTIVATION),
-    every(ELEMENTWISE, "hard_tanh", ACTIVATION),
-    every(ELEMENTWISE, "hard_sigmoid", ACTIVATION),
-    every(ELEMENTWISE, "hard_swish", ACTIVATION),
-    every(ELEMENTWISE, "softsign", ACTIVATION),
-    every(ELEMENTWISE, "mish", ACTIVATION),
-    every(ELEMENTWISE, "clamp", ACTIVATION),
-    every(ELEMENTWISE, "prelu", ACTIVATION),
-    every(LOSS, "layer_norm", NORMALISATION),
-    every(LOSS, "rms_norm", NORMALISATION),
     every(LOSS, "batch_norm_train", NORMALISATION),
     every(LOSS, "batch_norm_eval", NORMALISATION),
-    every(LOSS, "l1", LOSSES),
-    every(LOSS, "huber", LOSSES),
-    every(LOSS, "smooth_l1", LOSSES),
-    every(LOSS, "bce_with_logits", LOSSES),
-    every(LOSS, "cross_entropy_prob", LOSSES),
-    every(LOSS, "nll", LOSSES),
-    every(LOSS, "kl_div", LOSSES),
-    every(LOSS, "hinge", LOSSES),
-    every(LOSS, "multi_margin", LOSSES),
-    only(LOSS, "cross_entropy_index", Only::With("label_smoothing"), OPTIONS),
-    only(LOSS, "cross_entropy_index", Only::With("weight"), OPTIONS),
-    only(LOSS, "cross_entropy_index", Only::TargetIgnored, OPTIONS),
-    every(EDGE, "log_sigmoid", ACTIVATION),
-    every(EDGE, "hard_tanh", ACTIVATION),
-    every(EDGE, "hard_sigmoid", ACTIVATION),
-    every(EDGE, "hard_swish", ACTIVATION),
-    every(EDGE, "selu", ACTIVATION),
-    every(EDGE, "expm1", ACTIVATION),
-    every(EDGE, "log1p", ACTIVATION),
-    every(EDGE, "softsign", ACTIVATION),
-    every(EDGE, "mish", ACTIVATION),
-    every(EDGE, "clamp", ACTIVATION),
-    every(EDGE, "prelu", ACTIVATION),
-    only(EDGE, "softplus", Only::With("threshold"), "softplus is exact everywhere, without a linear part"),
-    only(EDGE, "max", Only::With("gradient_to"), "the maximum with its index is not built yet"),
-    only(EDGE, "cross_entropy_index", Only::With("label_smoothing"), OPTIONS),
-    only(EDGE, "cross_entropy_index", Only::TargetIgnored, OPTIONS),
-    every(EDGE, "bce_with_logits", LOSSES),
-    every(EDGE, "l1", LOSSES),
-    every(EDGE, "huber", LOSSES),
-    every(EDGE, "smooth_l1", LOSSES),
-    every(EDGE, "kl_div", LOSSES),
-    every(EDGE, "hinge", LOSSES),
-    every(EDGE, "layer_norm", NORMALISATION),
-    every(EDGE, "rms_norm", NORMALISATION),
+    only("ops_edge.json", "softplus", Only::With("threshold"), "softplus is exact everywhere, without a linear part"),
     only("mlp.json", "*", Only::With("batch_norm"), "batch normalisation is not built yet"),
-    every("special.json", "gradient_accumulation", "gradient accumulation is not built yet"),
-    every("special.json", "newton", "Newton's method is not built yet"),
     every("init.json", "*", "only Kaiming and Xavier initialisation are built yet, and tested where they are defined"),
     every("digits.json", "*", "reference accuracies of many optimizers; the digits example tests its own"),
 ];

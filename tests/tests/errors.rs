@@ -4,7 +4,7 @@ use std::process::Command;
 
 use wgrad::data::{Batch, Dataset, Targets};
 use wgrad::loss::{Loss, cross_entropy};
-use wgrad::nn::{Activation, Initializer, Mlp, Model, Params};
+use wgrad::nn::{Activation, Initializer, Mlp, Module, Params};
 use wgrad::optim::Sgd;
 use wgrad::train::{TrainOptions, Trainer};
 use wgrad::{BackendChoice, Device, DeviceSelector};
@@ -324,7 +324,7 @@ fn data_sets_name_what_does_not_fit() {
 /// A model with a parameter that its output does not depend on.
 struct Forgetful;
 
-impl Model for Forgetful {
+impl Module for Forgetful {
     fn forward<'g>(&self, params: &Params<'g>, x: Tensor<'g>) -> Result<Tensor<'g>, wgrad::Error> {
         params.get("forgotten", [2], &Initializer::Zeros)?;
         Mlp::new(&[3, 4], Activation::Relu).forward(params, x)

@@ -18,6 +18,8 @@ const EDGE: &str = "ops_edge.json";
 const OPTIMIZERS: [&str; 3] = ["optimizers_sgd.json", "optimizers_adaptive.json", "optimizers_other.json"];
 const RUNS: &str = "mlp.json";
 const SPECIAL: &str = "special.json";
+const SPECIAL_PARTS: [&str; 5] = ["classical_gd", "gradient_accumulation", "gradient_noise", "newton", "sparse_adam"];
+const SCHEDULES: &str = "schedules.json";
 
 fn oracle_agrees(file: &str) {
     let mut failures = Failures::default();
@@ -141,8 +143,8 @@ fn everything() -> Vec<(String, String, Value)> {
 /// What tests run, besides whole files of cases; the other files with tests on reference numbers see to it that they leave none out.
 fn is_run(file: &str, what: &str) -> bool {
     match file {
-        SPECIAL => ["classical_gd", "gradient_noise"].contains(&what),
-        RUNS | "schedules.json" => true,
+        SPECIAL => SPECIAL_PARTS.contains(&what),
+        RUNS | SCHEDULES => true,
         _ => FILES.contains(&file) || OPTIMIZERS.contains(&file) || file == EDGE,
     }
 }
@@ -162,6 +164,15 @@ fn golden_cases_are_run_or_listed_as_unsupported() {
         for (i, entry) in unsupported::LIST.iter().enumerate() {
             assert!(used.contains(&i), "no case is excused by the entry {entry:?}: remove it from the list");
         }
+    }
+}
+
+/// Optimizers, schedules and what is around them are complete.
+#[test]
+fn golden_optimizers_and_schedules_are_all_supported() {
+    for entry in unsupported::LIST {
+        let complete = OPTIMIZERS.contains(&entry.file) || [SPECIAL, SCHEDULES].contains(&entry.file);
+        assert!(!complete, "{entry:?}");
     }
 }
 

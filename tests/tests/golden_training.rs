@@ -1,145 +1,15 @@
-//! Reference trajectories of optimizers and whole training runs, computed independently in double precision: see the README of
-//! the folder `golden`.
+//! Whole reference training runs, computed independently in double precision: see the README of the folder `golden`.
 //!
-//! On the oracle they hold to 1e-12. On the f32 backends, steps of optimizers start from the oracle's state, so that the error of
-//! one step is seen alone; whole runs may deviate by a multiple of what single precision did in the reference.
+//! On the oracle they hold to 1e-12; on the f32 backends they may deviate by a multiple of what single precision did in the reference.
 
 use wgrad_core::VarId;
-use wgrad_core::plan::Session;
 use wgrad_cpu_ref::Oracle;
-use wgrad_tests::engine::{self, Data, Engine, main_engines};
-use wgrad_tests::golden::check::{Failures, STEP_TOLERANCE, advance, entry, file, read};
-use wgrad_tests::golden::{compare, exact_bound, list, mlp, optimizers};
+use wgrad_tests::engine::{self, Data, main_engines};
+use wgrad_tests::golden::check::{Failures, RUN_FACTOR, advance, entry, file, read};
+use wgrad_tests::golden::{compare, exact_bound, list, mlp};
 use wgrad_tests::unsupported;
 
-/// What a training run in f32 may deviate, as a multiple of what the reference recorded for another evaluation in single
-/// precision: 5 bits more, for sums in another order and functions that are not correctly rounded.
-const RUN_FACTOR: f64 = 32.0;
-
-const OPTIMIZERS: [&str; 3] = ["optimizers_sgd.json", "optimizers_adaptive.json", "optimizers_other.json"];
 const RUNS: &str = "mlp.json";
-const SPECIAL: &str = "special.json";
-
-/// The supported trajectories of the optimizer files.
-fn trajectories() -> Vec<optimizers::Trajectory> {
-    let mut failures = Failures::default();
-    let mut built = Vec::new();
-    for file_name in OPTIMIZERS {
-        let Some(json) = file(file_name) else { continue };
-        for case in list(&json["cases"]).unwrap() {
-            if unsupported::find(file_name, case["optimizer"].as_str().unwrap_or(""), case).is_none() {
-                failures.keep(&case["name"].to_string(), optimizers::case(&json, case), &mut built);
-            }
-        }
-    }
-    failures.check();
-    built
-}
-
-/// An oracle at the start of a trajectory.
-fn start(trajectory: &optimizers::Trajectory) -> Result<Oracle, String> {
-    let mut oracle = Oracle::new(&trajectory.program).map_err(|e| e.to_string())?;
-    for (variable, init) in &trajectory.parameters {
-        oracle.write(*variable, init).map_err(|e| e.to_string())?;
-    }
-    Ok(oracle)
-}
-
-fn follows(trajectory: &optimizers::Trajectory) -> Result<(), String> {
-    let mut oracle = start(trajectory)?;
-    for step in 1..=trajectory.steps() {
-        advance(&mut oracle, 0, &trajectory.feeds(step))?;
-        for ((variable, _), wanted) in
-            trajectory.parameters.iter().zip(trajectory.wanted.get(&step).into_iter().flatten())
-        {
-            compare(oracle.variable(*variable), wanted, exact_bound(wanted))
-                .map_err(|m| format!("step {step}: {m}"))?;
-        }
-    }
-    Ok(())
-}
-
-#[test]
-fn golden_optimizers_on_the_oracle() {
-    let mut failures = Failures::default();
-    for trajectory in trajectories() {
-        failures.note(&trajectory.name, follows(&trajectory));
-    }
-    failures.check_some();
-}
-
-/// Every step of the trajectory in f32, each from the oracle's state.
-fn steps_agree(engine: &Engine, trajectory: &optimizers::Trajectory) -> Result<(), String> {
-    let mut oracle = start(trajectory)?;
-    let mut session = engine.prepare(&trajectory.program)?;
-    for step in 1..=trajectory.steps() {
-        let feeds = trajectory.feeds(step);
-        hand_over(&oracle, session.as_mut())?;
-        advance(&mut oracle, 0, &feeds)?;
-        engine::run_session(session.as_mut(), entry(0), &feeds)?;
-        for (variable, _) in &trajectory.parameters {
-            let wanted = oracle.variable(*variable);
-            let got = read(session.as_mut(), *variable)?;
-            compare(&got, wanted, |i| STEP_TOLERANCE * wanted[i].abs().max(1.0))
-                .map_err(|m| format!("step {step}: {m}"))?;
-        }
-    }
-    Ok(())
-}
-
-/// Gives a session the oracle's variables, rounded.
-fn hand_over(oracle: &Oracle, session: &mut dyn Session) -> Result<(), String> {
-    for i in 0..session.plan().variables.len() {
-        let variable = VarId::from_index(i);
-        let data = Data::Float(oracle.variable(variable).to_vec()).to_host();
-        session.write(variable, data.as_slice()).map_err(|e| e.to_string())?;
-    }
-    Ok(())
-}
-
-#[test]
-fn golden_optimizers_on_backends() {
-    let engines = main_engines();
-    let mut failures = Failures::default();
-    for trajectory in trajectories() {
-        for engine in &engines {
-            failures.note(&format!("{} {}", engine.name, trajectory.name), steps_agree(engine, &trajectory));
-        }
-    }
-    failures.check_some();
-}
-
-#[test]
-fn golden_classical_descent() {
-    let engines = main_engines();
-    let Some(json) = file(SPECIAL) else { return };
-    let mut failures = Failures::default();
-    for case in list(&json["classical_gd"]).unwrap() {
-        let classical = optimizers::classical(case).unwrap();
-        failures.note(&classical.trajectory.name, follows(&classical.trajectory));
-        failures.note(&classical.trajectory.name, descends(&classical));
-        for engine in &engines {
-            let name = format!("{} {}", engine.name, classical.trajectory.name);
-            failures.note(&name, steps_agree(engine, &classical.trajectory));
-        }
-    }
-    failures.check_some();
-}
-
-/// The value at every iterate, and that the first one below the limit is the last of the reference.
-fn descends(classical: &optimizers::Classical) -> Result<(), String> {
-    let mut oracle = start(&classical.trajectory)?;
-    let mut values = Vec::new();
-    for step in 1..=classical.values.len() as u64 {
-        advance(&mut oracle, 0, &classical.trajectory.feeds(step))?;
-        values.push(oracle.fetch(entry(0), 0)[0]);
-    }
-    compare(&values, &classical.values, exact_bound(&classical.values))?;
-    match values.iter().position(|&j| j < classical.limit) {
-        Some(iterations) if iterations == classical.iterations => Ok(()),
-        other => Err(format!("below {} after {other:?} updates, wanted {}", classical.limit, classical.iterations)),
-    }
-}
 
 fn runs() -> Vec<mlp::Run> {
     let Some(json) = file(RUNS) else { return vec![] };

@@ -108,6 +108,7 @@ fn programs_are_made_of_everything() {
         let of_variable =
             |update: &wgrad_core::Update| matches!(graph[update.node].op, Op::Variable(id) if id != update.variable);
         census.note("a variable becomes another", updates().any(of_variable));
+        census.note("rows of a variable change", updates().any(|update| update.rows.is_some()));
         census.note("entries share variables", program.entries.len() > 1 && updates().next().is_some());
         census.note("an axis of size 0", recipe.sizes.contains(&0));
         census.note("an axis of size 1", recipe.sizes.contains(&1));

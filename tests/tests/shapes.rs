@@ -1,7 +1,7 @@
 //! Sizes beyond what one dispatch or one loop of a driver can do, and limits: right, or an error that says what and which limit.
 //! Rows and sums beyond 65,535 with all their derivatives are in the corpus; what is here is too big for the oracle.
 
-use wgrad::nn::{Activation, Mlp, Model, Params};
+use wgrad::nn::{Activation, Mlp, Module, Params};
 use wgrad_core::plan::{Limits, PlanError, PrepareOptions, Session, Source, Target};
 use wgrad_core::{
     Builder, Entry, EntryId, Fetch, HostSlice, HostVec, Op, Program, SliceRange, Tensor, TensorType, lower,

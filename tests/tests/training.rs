@@ -203,11 +203,12 @@ fn a_thousand_steps_allocate_nothing_after_the_first() {
     for engine in main_engines() {
         let mut session = job.prepare(&engine);
         job.step(session.as_mut(), 1);
-        let Counters { dispatches: _, submissions, allocations, allocated_bytes } = session.counters();
+        let Counters { dispatches: _, submissions, reads, allocations, allocated_bytes } = session.counters();
         for step in 2..=1000 {
             job.step(session.as_mut(), step);
         }
         let after = session.counters();
+        assert_eq!(after.reads, reads, "{}: values read back", engine.name);
         assert_eq!(after.allocations, allocations, "{}: buffers", engine.name);
         assert_eq!(after.allocated_bytes, allocated_bytes, "{}: bytes", engine.name);
         assert_eq!(after.submissions, submissions + 999, "{}: submissions", engine.name);

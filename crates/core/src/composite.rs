@@ -3,12 +3,14 @@
 //! Where a value is subtracted only to keep exponentials small, it is detached: the function does not depend on it, so every
 //! derivative, of any order, stays right without it.
 
+use crate::dtype::DType;
+use crate::error::GraphError;
 use crate::shape::Shape;
 use crate::tensor::{Made, Tensor};
 use crate::tensor_ops::dropped;
 
 /// Where `|max|` exceeds this it is an infinity (or NaN) and must not be subtracted: `∞ - ∞` is NaN.
-const FINITE_MAX: f64 = f32::MAX as f64;
+pub(crate) const FINITE_MAX: f64 = f32::MAX as f64;
 
 /// Statistics.
 impl<'g> Tensor<'g> {
@@ -38,6 +40,49 @@ impl<'g> Tensor<'g> {
         let deviation = self.sub(self.mean(axes, true)?)?;
         let divisor = (count(&self.shape(), axes) - correction).max(0.0);
         deviation.square()?.sum(axes, keep)?.mul(1.0 / divisor)
+    }
+}
+
+/// Positions.
+impl<'g> Tensor<'g> {
+    /// The position of the largest element along an axis, u32, without the axis; the first of equals. Along an axis with NaN it is the
+    /// axis' size less one.
+    ///
+    /// # Errors
+    /// If this is not a float tensor, lacks the axis, or the axis is empty.
+    pub fn argmax(self, axis: usize) -> Made<'g> {
+        let shape = self.shape();
+        let Some(last) = shape.get(axis).and_then(|&size| size.checked_sub(1)) else {
+            return Err(GraphError::Operands {
+                op: "argmax",
+                operands: vec![self.to_string()],
+                reason: format!("axis {axis} does not exist or is empty"),
+            });
+        };
+        let position = self.builder().iota(shape, axis)?.cast(DType::F32)?;
+        let largest = self.ge(self.max(&[axis], true)?)?;
+        largest.select(position, last as f64)?.min(&[axis], false)?.cast(DType::U32)
+    }
+}
+
+/// Normalisation.
+impl<'g> Tensor<'g> {
+    /// `(x - mean)/√(var + eps)` with mean and biased variance along axes.
+    ///
+    /// # Errors
+    /// If this is not a float tensor, or an axis does not exist or is named twice.
+    pub fn normalized(self, axes: &[usize], eps: f64) -> Made<'g> {
+        let deviation = self.sub(self.mean(axes, true)?)?;
+        let var = deviation.square()?.mean(axes, true)?;
+        deviation.mul(var.add(eps)?.rsqrt()?)
+    }
+
+    /// `x/√(mean(x²) + eps)` with the mean along axes.
+    ///
+    /// # Errors
+    /// If this is not a float tensor, or an axis does not exist or is named twice.
+    pub fn rms_normalized(self, axes: &[usize], eps: f64) -> Made<'g> {
+        self.mul(self.square()?.mean(axes, true)?.add(eps)?.rsqrt()?)
     }
 }
 
@@ -82,84 +127,5 @@ impl<'g> Tensor<'g> {
     fn finite_max(self, axes: &[usize]) -> Made<'g> {
         let max = self.max(axes, true)?.detach()?;
         max.abs()?.le(FINITE_MAX)?.select(max, 0.0)
-    }
-}
-
-/// Activations.
-impl<'g> Tensor<'g> {
-    /// `x²`
-    ///
-    /// # Errors
-    /// If this is not a numeric tensor of its builder's graph.
-    pub fn square(self) -> Made<'g> {
-        self.mul(self)
-    }
-
-    /// `e^x - 1`, accurate near 0: `tanh(x/2)·(e^x + 1)`.
-    ///
-    /// # Errors
-    /// If this is not a float tensor.
-    pub fn expm1(self) -> Made<'g> {
-        self.mul(0.5)?.tanh()?.mul(self.exp()?.add(1.0)?)
-    }
-
-    /// `x·Φ(x)` with the normal distribution function: `x/2·(1 + erf(x/√2))`.
-    ///
-    /// # Errors
-    /// If this is not a float tensor.
-    pub fn gelu(self) -> Made<'g> {
-        let phi = self.mul(std::f64::consts::FRAC_1_SQRT_2)?.erf()?.add(1.0)?;
-        self.mul(0.5)?.mul(phi)
-    }
-
-    /// The approximation `x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))` of [`Tensor::gelu`].
-    ///
-    /// # Errors
-    /// If this is not a float tensor.
-    pub fn gelu_tanh(self) -> Made<'g> {
-        let scale = (2.0 / std::f64::consts::PI).sqrt();
-        let inner = self.square()?.mul(0.044_715 * scale)?.add(scale)?.mul(self)?;
-        self.mul(0.5)?.mul(inner.tanh()?.add(1.0)?)
-    }
-
-    /// `x·sigmoid(x)`
-    ///
-    /// # Errors
-    /// If this is not a float tensor.
-    pub fn silu(self) -> Made<'g> {
-        self.mul(self.sigmoid()?)
-    }
-
-    /// `log(1 + e^(beta·x))/beta`, for `beta` not 0; exact, with no linear part beyond a threshold.
-    ///
-    /// # Errors
-    /// If this is not a float tensor.
-    pub fn softplus(self, beta: f64) -> Made<'g> {
-        // log(e^(x-m) + e^-m) + m: the logsumexp of x and 0. Its derivatives are right at 0 too, where a formula with max(x, 0)
-        // and |x| has kinks that only cancel in the value.
-        let x = self.mul(beta)?;
-        // The bound keeps ∞ - ∞ away.
-        let max = x.detach()?.relu()?.minimum(FINITE_MAX)?;
-        let sum = x.sub(max)?.exp()?.add(max.neg()?.exp()?)?;
-        sum.log()?.add(max)?.mul(1.0 / beta)
-    }
-
-    /// `x` where positive, else `slope·x`; the derivative at 0 is `slope`.
-    ///
-    /// # Errors
-    /// If this is not a float tensor.
-    pub fn leaky_relu(self, slope: f64) -> Made<'g> {
-        self.gt(0.0)?.select(self, self.mul(slope)?)
-    }
-
-    /// `x` where positive, else `alpha·(e^x - 1)`; the derivative at 0 is `alpha`.
-    ///
-    /// # Errors
-    /// If this is not a float tensor.
-    pub fn elu(self, alpha: f64) -> Made<'g> {
-        // The exponential sees no positive argument: where it would overflow it is not taken, but its derivative would be 0·∞.
-        let positive = self.gt(0.0)?;
-        let below = positive.select(0.0, self)?.expm1()?.mul(alpha)?;
-        positive.select(self, below)
     }
 }

@@ -14,6 +14,7 @@
 //!
 //! This crate does no input or output, knows no GPU, starts no thread and is deterministic: the same program gives the same plan.
 
+mod activation;
 mod autodiff;
 mod composite;
 mod dtype;

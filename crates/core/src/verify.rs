@@ -289,6 +289,34 @@ mod tests {
     }
 
     #[test]
+    fn updates_of_rows() {
+        let with_rows = |node: Op, rows: Op| {
+            errors(|p| {
+                let (node, rows) = (p.graph.push(node).unwrap(), p.graph.push(rows).unwrap());
+                p.entries[0].updates = vec![Update::of_rows(VarId::from_index(0), node, rows)];
+            })
+        };
+        let iota = |shape: &[usize]| Op::Iota { shape: shape.into(), axis: 0 };
+        let floats = |shape: &[usize]| Op::Splat { value: Scalar::F32(1.0), shape: shape.into() };
+        let at = "entry 'train', update of variable 'w' f32[2]";
+        assert_eq!(
+            with_rows(floats(&[2]), floats(&[3])),
+            [format!("{at}: its rows, %5 f32[3], must be u32 with one axis")]
+        );
+        assert_eq!(
+            with_rows(floats(&[4]), iota(&[3])),
+            [format!("{at}: %4 f32[4] is of another type than its 3 rows, f32[3]")]
+        );
+        assert_eq!(
+            errors(|p| {
+                let next = p.entries[0].fetches[0].node;
+                p.entries[0].updates = vec![Update::of_rows(VarId::from_index(0), next, NodeId::from_index(40))];
+            }),
+            [format!("{at} with %40: does not exist in this graph")]
+        );
+    }
+
+    #[test]
     fn nothing_is_a_program() {
         assert_eq!(verify(&Program::default()), Ok(()));
     }

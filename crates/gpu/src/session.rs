@@ -208,6 +208,7 @@ impl GpuSession {
     async fn read_in_slices(&mut self, source: Source, slice: Duration) -> Result<HostVec, BackendError> {
         self.gpu.check("reading back")?;
         let (ty, place) = check_source(&self.plan, source)?;
+        self.counters.reads += 1;
         let len = ty.shape.len();
         let mut words: Vec<u32> = Vec::with_capacity(len);
         if len == 0 {

@@ -1,6 +1,6 @@
 //! Neural-network training on any GPU that wgpu reaches, or the CPU, from one model definition.
 //!
-//! A [`nn::Model`], a [`loss::Loss`] and an [`optim::Optimizer`] make a [`train::TrainProgram`]; a [`train::Trainer`] plans it
+//! A [`nn::Module`], a [`loss::Loss`] and an [`optim::Optimizer`] make a [`train::TrainProgram`]; a [`train::Trainer`] plans it
 //! for a [`Device`] and runs it there. The whole step is one static plan: every buffer placed and every kernel made before the
 //! first step.
 //!

@@ -13,6 +13,10 @@ use crate::{golden, unsupported};
 /// In f32, relative to 1 or to the element: a step of an optimizer from the oracle's state, and what is finite beside infinities.
 pub const STEP_TOLERANCE: f64 = 1e-5;
 
+/// What a whole run in f32 may deviate, as a multiple of what the reference recorded for another evaluation in single precision: 5 bits
+/// more, for sums in another order and functions that are not correctly rounded.
+pub const RUN_FACTOR: f64 = 32.0;
+
 /// A file of the reference set. Another set than the project's own may lack it: then there is nothing to check.
 ///
 /// # Panics

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use wgrad::Error;
 use wgrad::loss::{cross_entropy, mse};
-use wgrad::nn::{Activation, Initializer, Linear, Model, Params};
+use wgrad::nn::{Activation, Initializer, Linear, Module, Params};
 use wgrad::optim::{Optimization, SCALARS_FEED, apply};
 use wgrad_core::{Builder, Entry, Fetch, Program, Tensor, TensorType, VarId};
 

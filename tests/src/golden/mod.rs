@@ -6,11 +6,15 @@
 
 pub mod check;
 pub mod hyper;
+mod losses;
 pub mod mlp;
 pub mod ops;
 pub mod optimizers;
+pub mod recorded;
 pub mod schedules;
 pub mod sparse;
+pub mod special;
+pub mod walk;
 
 use std::path::PathBuf;
 
@@ -118,6 +122,18 @@ pub fn sizes(value: &Value) -> Result<Vec<usize>, String> {
 /// If it is something else.
 pub fn size(value: &Value) -> Result<usize, String> {
     value.as_u64().and_then(|v| usize::try_from(v).ok()).ok_or_else(|| format!("not a size: {value}"))
+}
+
+/// That a part of a reference file holds nothing but what is known.
+///
+/// # Errors
+/// With the first name that is not.
+pub fn only(value: &Value, known: &[&str]) -> Result<(), String> {
+    let object = value.as_object().ok_or_else(|| format!("not an object: {value}"))?;
+    match object.keys().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(format!("it records '{name}', which no test checks")),
+    }
 }
 
 /// Reads a list.

@@ -2,7 +2,7 @@
 //! `Σ out · out_grad`.
 
 use serde_json::Value;
-use wgrad::loss::{cross_entropy, cross_entropy_per_row, mse};
+use wgrad::loss::IGNORED;
 use wgrad_core::{Builder, Entry, Fetch, GraphError, Program, SliceRange, Tensor, TensorType};
 
 use crate::engine::Data;
@@ -64,7 +64,8 @@ pub fn case(case: &Value) -> Result<OpCase, String> {
     for (i, reference) in references.iter().enumerate() {
         inputs.push(feed(&format!("input{i}"), reference)?);
     }
-    let out = build(&builder, op, &case["attrs"], &inputs)?;
+    let ignores = references.iter().any(|reference| reference.int && reference.data.iter().any(|&v| v < 0.0));
+    let out = build(&builder, op, &case["attrs"], &inputs, ignores)?;
     let mut outputs = vec![out];
     let mut wanted = vec![tensor(&case["out"])?];
     if case["in_grads"].is_array() {
@@ -101,14 +102,21 @@ fn typed(reference: &Reference) -> Result<(TensorType, Data), String> {
         return Ok((TensorType::f32(shape), Data::Float(reference.data.clone())));
     }
     let integer = |&v: &f64| {
-        let int = v as u32;
+        // Labels below 0 stand for no class.
+        let int = if v < 0.0 { return Ok(IGNORED) } else { v as u32 };
         (f64::from(int) == v).then_some(int).ok_or_else(|| format!("{v} is not an index"))
     };
     Ok((TensorType::u32(shape), Data::Int(reference.data.iter().map(integer).collect::<Result<_, _>>()?)))
 }
 
 /// One operation of the schema, built from the library's own operations and composites.
-fn build<'g>(builder: &'g Builder, op: &str, attrs: &Value, x: &[Tensor<'g>]) -> Result<Tensor<'g>, String> {
+fn build<'g>(
+    builder: &'g Builder,
+    op: &str,
+    attrs: &Value,
+    x: &[Tensor<'g>],
+    ignores: bool,
+) -> Result<Tensor<'g>, String> {
     let flag = |name: &str| attrs[name].as_bool().ok_or_else(|| format!("no flag {name}"));
     let float = |name: &str| number(&attrs[name]).map_err(|e| format!("{name}: {e}"));
     let over = || axes(&attrs["axes"], x[0].shape().rank());
@@ -125,6 +133,20 @@ fn build<'g>(builder: &'g Builder, op: &str, attrs: &Value, x: &[Tensor<'g>]) ->
         "sin" => x[0].sin(),
         "cos" => x[0].cos(),
         "erf" => x[0].erf(),
+        "log1p" => x[0].log1p(),
+        "expm1" => x[0].expm1(),
+        "log_sigmoid" => x[0].log_sigmoid(),
+        "selu" => x[0].selu(),
+        "hard_tanh" => x[0].hard_tanh(),
+        "hard_sigmoid" => x[0].hard_sigmoid(),
+        "hard_swish" => x[0].hard_swish(),
+        "softsign" => x[0].softsign(),
+        "mish" => x[0].mish(),
+        "clamp" => {
+            let bound = |name: &str, none: f64| if attrs[name].is_null() { Ok(none) } else { float(name) };
+            x[0].clamp(bound("min", f64::NEG_INFINITY)?, bound("max", f64::INFINITY)?)
+        }
+        "prelu" => x[0].prelu(x[1]),
         "sigmoid" => x[0].sigmoid(),
         "tanh" => x[0].tanh(),
         "relu" => x[0].relu(),
@@ -150,6 +172,14 @@ fn build<'g>(builder: &'g Builder, op: &str, attrs: &Value, x: &[Tensor<'g>]) ->
         "linear" => linear(x[0], x[1], x[2]),
         "sum" => x[0].sum(&over()?, flag("keepdim")?),
         "mean" => x[0].mean(&over()?, flag("keepdim")?),
+        "max" if !attrs["gradient_to"].is_null() => {
+            let axis = *over()?.first().ok_or("no axis")?;
+            let last = x[0].shape().rank() - 1;
+            if axis != last {
+                return Err(format!("the maximum with an index is along the last axis, {last}, not {axis}"));
+            }
+            x[0].argmax(axis).and_then(|index| x[0].pick_per_row(index))
+        }
         "max" => x[0].max(&over()?, flag("keepdim")?),
         "min" => x[0].min(&over()?, flag("keepdim")?),
         "var" => x[0].var(&over()?, float("correction")?, flag("keepdim")?),
@@ -163,7 +193,23 @@ fn build<'g>(builder: &'g Builder, op: &str, attrs: &Value, x: &[Tensor<'g>]) ->
         "broadcast_to" => x[0].broadcast_to(sizes(&attrs["shape"])?),
         "gather_rows" => x[0].gather(x[1]),
         "pick_per_row" => x[0].pick_per_row(x[1]),
-        "mse" | "cross_entropy_index" => return loss(op, attrs, x),
+        "layer_norm" => {
+            let rank = x[0].shape().rank();
+            let axes: Vec<usize> = (rank - size(&attrs["normalized_axes"])?..rank).collect();
+            x[0].normalized(&axes, float("eps")?).and_then(|y| y.mul(x[1])?.add(x[2]))
+        }
+        "rms_norm" => x[0].rms_normalized(&[x[0].shape().rank() - 1], float("eps")?).and_then(|y| y.mul(x[1])),
+        "mse"
+        | "l1"
+        | "huber"
+        | "smooth_l1"
+        | "bce_with_logits"
+        | "cross_entropy_index"
+        | "cross_entropy_prob"
+        | "nll"
+        | "kl_div"
+        | "hinge"
+        | "multi_margin" => return super::losses::loss(builder, attrs, op, x, ignores),
         _ => return Err(format!("the operation '{op}' is neither known nor listed as unsupported")),
     };
     result.map_err(|e| e.to_string())
@@ -207,19 +253,4 @@ fn axis(value: &Value, rank: usize) -> Result<usize, String> {
             .ok_or_else(|| format!("axis {axis} of rank {rank}")),
         _ => size(value),
     }
-}
-
-/// The losses, whose reductions the schema names.
-fn loss<'g>(op: &str, attrs: &Value, x: &[Tensor<'g>]) -> Result<Tensor<'g>, String> {
-    let reduction = text(&attrs["reduction"])?;
-    let result = match (op, reduction) {
-        ("mse", "mean") => mse(x[0], x[1]),
-        ("mse", "sum") => x[0].sub(x[1]).and_then(Tensor::square).and_then(Tensor::sum_all),
-        ("mse", "none") => x[0].sub(x[1]).and_then(Tensor::square),
-        ("cross_entropy_index", "mean") => cross_entropy(x[0], x[1]),
-        ("cross_entropy_index", "sum") => cross_entropy_per_row(x[0], x[1]).and_then(Tensor::sum_all),
-        ("cross_entropy_index", "none") => cross_entropy_per_row(x[0], x[1]),
-        _ => return Err(format!("{op} has no reduction '{reduction}'")),
-    };
-    result.map_err(|e| e.to_string())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use wgrad::optim::{Optimization, SCALARS_FEED, Sgd, State};
+use wgrad::optim::{Optimization, SCALARS_FEED, State};
 use wgrad_core::{
     Builder, Entry, Fetch, GraphError, Init, Program, Role, Scalar, SliceRange, Tensor, TensorType, VarId,
 };
@@ -11,39 +11,8 @@ use wgrad_core::{
 use crate::corpus::feed;
 use crate::engine::Data;
 use crate::golden::hyper::optimizer;
-use crate::golden::{list, number, numbers, size, sizes, text};
-
-/// A trajectory of parameters under an optimizer.
-#[derive(Debug)]
-pub struct Trajectory {
-    /// Name of the case.
-    pub name: String,
-    /// One entry, the step. Its first feed takes the optimizer's scalars.
-    pub program: Program,
-    /// The optimizer with what is around it.
-    pub optimization: Optimization,
-    /// The parameters, with what they start from.
-    pub parameters: Vec<(VarId, Vec<f64>)>,
-    /// Gradients by step and parameter where they are fed, else empty.
-    pub gradients: Vec<Vec<Vec<f64>>>,
-    /// The reference: parameters after a step.
-    pub wanted: BTreeMap<u64, Vec<Vec<f64>>>,
-}
-
-impl Trajectory {
-    /// What to feed at a step, counted from 1.
-    pub fn feeds(&self, step: u64) -> Vec<Data> {
-        let mut feeds = vec![Data::Float(self.optimization.scalars(step, 1.0))];
-        let fed = usize::try_from(step - 1).ok().and_then(|i| self.gradients.get(i));
-        feeds.extend(fed.into_iter().flatten().map(|g| Data::Float(g.clone())));
-        feeds
-    }
-
-    /// The last step that the reference records.
-    pub fn steps(&self) -> u64 {
-        self.wanted.keys().next_back().copied().unwrap_or(0)
-    }
-}
+use crate::golden::walk::Trajectory;
+use crate::golden::{list, number, numbers, recorded, sizes, text};
 
 /// Builds a case of a file of optimizers.
 ///
@@ -55,51 +24,64 @@ pub fn case(file: &Value, case: &Value) -> Result<Trajectory, String> {
         .find(|p| p["name"] == case["problem"])
         .ok_or_else(|| format!("there is no problem {}", case["problem"]))?;
     let optimization = optimizer(text(&case["optimizer"])?, &case["hyper"])?;
-    let mut wanted = BTreeMap::new();
-    for (step, tensors) in case["params"].as_object().ok_or("no params")? {
-        let step = step.parse().map_err(|_| format!("step '{step}'"))?;
-        wanted.insert(step, list(tensors)?.iter().map(numbers).collect::<Result<_, _>>()?);
-    }
+    let wanted = by_step(&case["params"], |tensors| list(tensors)?.iter().map(numbers).collect::<Result<_, _>>())?;
+    let f32_dev = by_step(&case["f32_dev"], number)?;
     let init: Vec<Vec<f64>> = list(&problem["init"])?.iter().map(numbers).collect::<Result<_, _>>()?;
     let shapes: Vec<Vec<usize>> = list(&problem["shapes"])?.iter().map(sizes).collect::<Result<_, _>>()?;
-    let gradients = match text(&problem["kind"])? {
+    let inputs: Vec<Vec<Vec<Data>>> = match text(&problem["kind"])? {
         "fixed_list" => list(&problem["grads"])?
             .iter()
-            .map(|step| list(step)?.iter().map(numbers).collect())
+            .map(|step| Ok(vec![list(step)?.iter().map(|g| numbers(g).map(Data::Float)).collect::<Result<_, _>>()?]))
             .collect::<Result<_, String>>()?,
         "quadratic" => vec![],
         other => return Err(format!("unknown kind of problem '{other}'")),
     };
     let builder = Builder::new();
-    let fed = !gradients.is_empty();
+    let fed = !inputs.is_empty();
+    let norm = !case["grad_norm_before_clip"].is_null();
     let (entry, variables) = step(&builder, &optimization, &shapes, |entry, parameters| {
-        if fed {
-            return shapes
-                .iter()
-                .enumerate()
-                .map(|(i, shape)| {
-                    feed(&builder, entry, &format!("g{i}"), TensorType::f32(shape.as_slice()))
-                        .map_err(|e| e.to_string())
-                })
-                .collect();
-        }
-        let matrix: Vec<f64> = match problem["P"]["data"].is_array() {
-            true => numbers(&problem["P"]["data"])?,
-            false => {
-                list(&problem["P"])?.iter().map(numbers).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect()
-            }
+        let gradients: Vec<_> = if fed {
+            let feed = |(i, shape): (usize, &Vec<usize>)| {
+                feed(&builder, entry, &format!("g{i}"), TensorType::f32(shape.as_slice())).map_err(|e| e.to_string())
+            };
+            shapes.iter().enumerate().map(feed).collect::<Result<_, _>>()?
+        } else {
+            let (matrix, centre) = (elements(&problem["P"])?, elements(&problem["c"])?);
+            quadratic(&builder, parameters, &matrix, &centre).map_err(|e| e.to_string())?
         };
-        let centre = numbers(if problem["c"]["data"].is_array() { &problem["c"]["data"] } else { &problem["c"] })?;
-        quadratic(&builder, parameters, &matrix, &centre).map_err(|e| e.to_string())
+        let fetch = |(i, gradient): (usize, &Tensor<'_>)| Fetch { name: format!("g{i}"), node: gradient.id() };
+        entry.fetches.extend(gradients.iter().enumerate().filter(|_| norm).map(fetch));
+        Ok(gradients)
     })?;
-    Ok(Trajectory {
-        name: text(&case["name"])?.to_owned(),
-        program: Program { graph: builder.into_graph(), entries: vec![entry] },
-        optimization,
-        parameters: variables.into_iter().zip(init).collect(),
-        gradients,
-        wanted,
-    })
+    let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+    let steps = wanted.keys().next_back().copied().unwrap_or(0);
+    let recorded = recorded::of_case(case, &optimization.optimizer, steps)?;
+    let trajectory = Trajectory::new(text(&case["name"])?.to_owned(), program, optimization).from(variables, init);
+    Ok(Trajectory { inputs, steps, wanted, f32_dev, recorded, ..trajectory })
+}
+
+/// What an object has for each step, read by `read`.
+///
+/// # Errors
+/// If it is written otherwise.
+pub(super) fn by_step<T>(
+    values: &Value,
+    read: impl Fn(&Value) -> Result<T, String>,
+) -> Result<BTreeMap<u64, T>, String> {
+    let one = |(step, value): (&String, &Value)| {
+        let step = step.parse().map_err(|_| format!("step '{step}'"))?;
+        read(value).map(|value| (step, value))
+    };
+    values.as_object().ok_or_else(|| format!("no steps: {values}"))?.iter().map(one).collect()
+}
+
+/// The elements of a vector or matrix, be it written as a tensor or as lists.
+fn elements(value: &Value) -> Result<Vec<f64>, String> {
+    match (value["data"].is_array(), value[0].is_array()) {
+        (true, _) => numbers(&value["data"]),
+        (false, true) => Ok(list(value)?.iter().map(numbers).collect::<Result<Vec<_>, _>>()?.concat()),
+        (false, false) => numbers(value),
+    }
 }
 
 /// The gradient `P (θ - c)`, θ being all parameters one after another.
@@ -126,7 +108,7 @@ fn quadratic<'g>(
 
 /// An entry that makes one step on parameters of the given shapes, given how to build their gradients at the points where the
 /// optimizer wants them. The feed of the optimizer's scalars comes first.
-fn step<'g>(
+pub(super) fn step<'g>(
     builder: &'g Builder,
     optimization: &Optimization,
     shapes: &[Vec<usize>],
@@ -155,53 +137,4 @@ fn step<'g>(
     entry.feeds.insert(0, scalars);
     entry.updates = state.updates(&gradients).map_err(|e| e.to_string())?;
     Ok((entry, variables))
-}
-
-/// The classical example: plain gradient descent on `a x² + b y²`.
-#[derive(Debug)]
-pub struct Classical {
-    /// The iterates; the entry also fetches `J` before its step.
-    pub trajectory: Trajectory,
-    /// `J` at every iterate, the start included.
-    pub values: Vec<f64>,
-    /// The descent ends at the first iterate below this.
-    pub limit: f64,
-    /// After so many updates.
-    pub iterations: usize,
-}
-
-/// Builds a case of the list `classical_gd`.
-///
-/// # Errors
-/// If it is written otherwise than the schema says.
-pub fn classical(case: &Value) -> Result<Classical, String> {
-    let (a, b) = (number(&case["a"])?, number(&case["b"])?);
-    let optimization: Optimization = Sgd { learning_rate: number(&case["lr"])?, weight_decay: 0.0 }.into();
-    let iterates: Vec<Vec<f64>> = list(&case["iterates_x_y_J"])?.iter().map(numbers).collect::<Result<_, _>>()?;
-    let builder = Builder::new();
-    let mut value = None;
-    let (mut entry, variables) = step(&builder, &optimization, &[vec![], vec![]], |_, p| {
-        let build = || {
-            let j = p[0].square()?.mul(a)?.add(p[1].square()?.mul(b)?)?;
-            Ok((j, builder.grad(j, p)?))
-        };
-        let (j, gradients) = build().map_err(|e: GraphError| e.to_string())?;
-        value = Some(j.id());
-        Ok(gradients)
-    })?;
-    entry.fetches.extend(value.map(|node| Fetch { name: "J".to_owned(), node }));
-    let start = [number(&case["x0"])?, number(&case["y0"])?];
-    Ok(Classical {
-        trajectory: Trajectory {
-            name: format!("{}, a {a}, b {b}", text(&case["function"])?),
-            program: Program { graph: builder.into_graph(), entries: vec![entry] },
-            optimization,
-            parameters: variables.into_iter().zip(start.map(|v| vec![v])).collect(),
-            gradients: vec![],
-            wanted: (0..).zip(&iterates).map(|(step, it)| (step, vec![vec![it[0]], vec![it[1]]])).collect(),
-        },
-        values: iterates.iter().map(|it| it[2]).collect(),
-        limit: number(&case["stop_when_J_below"])?,
-        iterations: size(&case["iterations"])?,
-    })
 }

@@ -1,9 +1,10 @@
 //! What a reference trajectory records besides the parameters: each is held against what a run has left in variables and fetches.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_json::Value;
-use wgrad::optim::Optimizer;
+use wgrad::optim::{Optimizer, SwatsScope};
 
 use super::walk::{History, Trajectory};
 use super::{compare, exact_bound, list, number, numbers, size};
@@ -35,10 +36,10 @@ pub enum Recorded {
     },
     /// The first fetch by step: of several entries the sum, each times its share.
     Loss(BTreeMap<u64, f64>),
-    /// The 2-norm of fetches together, from the one at a position on, by step.
+    /// The 2-norm of fetches together, by step.
     Norm {
-        /// The first of them.
-        from: usize,
+        /// Their positions.
+        fetches: Range<usize>,
         /// The norms.
         wanted: BTreeMap<u64, f64>,
     },
@@ -65,13 +66,15 @@ impl Recorded {
                 compare(&got, wanted, exact_bound(wanted)).map_err(|m| format!("{name} at the first step: {m}"))
             }
             Self::Loss(wanted) => by_step("loss", wanted, |step| {
-                let losses = of.shares.iter().enumerate().map(|(index, share)| {
-                    Ok::<f64, String>(share * history.at(step, Some(index))?.fetches[0][0])
-                });
+                let losses = of
+                    .shares
+                    .iter()
+                    .enumerate()
+                    .map(|(index, share)| Ok::<f64, String>(share * history.at(step, Some(index))?.fetches[0][0]));
                 losses.sum()
             }),
-            Self::Norm { from, wanted } => by_step("norm", wanted, |step| {
-                let fetches = &history.at(step, None)?.fetches[*from..];
+            Self::Norm { fetches, wanted } => by_step("norm", wanted, |step| {
+                let fetches = &history.at(step, None)?.fetches[fetches.clone()];
                 Ok(fetches.iter().flatten().map(|v| v * v).sum::<f64>().sqrt())
             }),
             Self::Clamps(wanted) => {
@@ -88,11 +91,7 @@ impl Recorded {
 }
 
 /// Compares numbers by step with the reference's.
-fn by_step(
-    what: &str,
-    wanted: &BTreeMap<u64, f64>,
-    got: impl Fn(u64) -> Result<f64, String>,
-) -> Result<(), String> {
+fn by_step(what: &str, wanted: &BTreeMap<u64, f64>, got: impl Fn(u64) -> Result<f64, String>) -> Result<(), String> {
     let got = wanted.keys().map(|&step| got(step)).collect::<Result<Vec<_>, _>>()?;
     let wanted: Vec<f64> = wanted.values().copied().collect();
     compare(&got, &wanted, exact_bound(&wanted)).map_err(|m| format!("{what} by step: {m}"))
@@ -111,7 +110,13 @@ fn clamps(of: &Trajectory, history: &History) -> Result<[u64; 3], String> {
         for i in 0..of.parameters.len() {
             for w in history.variable(step, None, of.variable(&format!("p{i}.adabound.{slot}"))?)? {
                 let rate = rate / (w.sqrt() + rule.eps);
-                counts[if rate < low { 0 } else if rate > high { 1 } else { 2 }] += 1;
+                counts[if rate < low {
+                    0
+                } else if rate > high {
+                    1
+                } else {
+                    2
+                }] += 1;
             }
         }
     }
@@ -128,10 +133,10 @@ fn rates(of: &Trajectory, history: &History, step: u64, group: usize) -> Result<
 }
 
 /// The variable of a group of SWATS.
-fn swats(scope: wgrad::optim::SwatsScope, group: usize, slot: &str) -> String {
+fn swats(scope: SwatsScope, group: usize, slot: &str) -> String {
     match scope {
-        wgrad::optim::SwatsScope::Global => format!("optimizer.swats.{slot}"),
-        wgrad::optim::SwatsScope::PerTensor => format!("p{group}.swats.{slot}"),
+        SwatsScope::Global => format!("optimizer.swats.{slot}"),
+        SwatsScope::PerTensor => format!("p{group}.swats.{slot}"),
     }
 }
 
@@ -158,7 +163,7 @@ pub fn of_case(case: &Value, optimizer: &Optimizer, last: u64) -> Result<Vec<Rec
             }
             "grad_norm_before_clip" => {
                 let wanted = (1..).zip(numbers(value)?).collect();
-                recorded.push(Recorded::Norm { from: 0, wanted });
+                recorded.push(Recorded::Norm { fetches: 0..2, wanted });
             }
             "clamp_counts" => {
                 if value.as_object().is_none_or(|counts| counts.len() != 3) {
@@ -182,7 +187,7 @@ pub fn of_case(case: &Value, optimizer: &Optimizer, last: u64) -> Result<Vec<Rec
 fn of_swats(
     name: &str,
     value: &Value,
-    scope: wgrad::optim::SwatsScope,
+    scope: SwatsScope,
     switches: &Value,
     last: u64,
 ) -> Result<Vec<Recorded>, String> {

@@ -7,7 +7,7 @@ use wgrad_core::plan::Session;
 use wgrad_core::{DType, Program, Role, VarId};
 use wgrad_cpu_ref::Oracle;
 
-use super::check::{STEP_TOLERANCE, advance, entry, read};
+use super::check::{RUN_FACTOR, STEP_TOLERANCE, advance, entry, read};
 use super::recorded::Recorded;
 use super::{compare, exact_bound};
 use crate::engine::{self, Data, Engine};
@@ -33,8 +33,19 @@ pub struct Trajectory {
     pub steps: u64,
     /// The reference: parameters after a step; step 0 is the start.
     pub wanted: BTreeMap<u64, Vec<Vec<f64>>>,
+    /// What parameters deviated after a step in another evaluation in single precision, where the reference says so.
+    pub f32_dev: BTreeMap<u64, f64>,
     /// What else it has recorded.
     pub recorded: Vec<Recorded>,
+}
+
+/// Which steps are made on a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steps {
+    /// All.
+    Every,
+    /// Those after which the reference has the parameters.
+    Recorded,
 }
 
 /// What there is after an entry was run: variables by id, and fetches.
@@ -64,6 +75,7 @@ impl Trajectory {
             inputs: vec![],
             steps: 0,
             wanted: BTreeMap::new(),
+            f32_dev: BTreeMap::new(),
             recorded: vec![],
         }
     }
@@ -158,16 +170,24 @@ impl Trajectory {
         self.recorded.iter().try_for_each(|recorded| recorded.check(self, &history))
     }
 
-    /// Makes every step in f32, each from the oracle's state, and compares all variables and fetches with the oracle's.
+    /// Makes steps in f32, each from the oracle's state, and compares all variables and fetches with the oracle's.
     ///
     /// # Errors
     /// The first that differs, or what the backend says.
-    pub fn steps_agree(&self, engine: &Engine) -> Result<(), String> {
+    pub fn steps_agree(&self, engine: &Engine, steps: Steps) -> Result<(), String> {
         let mut oracle = self.oracle()?;
         let mut session = engine.prepare(&self.program)?;
         for step in 1..=self.steps {
+            let made = match steps {
+                Steps::Every => true,
+                Steps::Recorded => self.wanted.contains_key(&step),
+            };
             for (index, of_entry) in self.program.entries.iter().enumerate() {
                 let feeds = self.feeds(step, index);
+                if !made {
+                    advance(&mut oracle, index, &feeds)?;
+                    continue;
+                }
                 self.hand_over(&oracle, session.as_mut())?;
                 advance(&mut oracle, index, &feeds)?;
                 let fetches = engine::run_session(session.as_mut(), entry(index), &feeds)?;
@@ -182,6 +202,31 @@ impl Trajectory {
                     let name = &self.program.graph.variables()[variable.index()].name;
                     near(name, &read(session.as_mut(), variable)?, oracle.variable(variable))?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the whole run in f32 on its own, state and all, and compares the parameters with the reference's where that says how far
+    /// single precision deviated.
+    ///
+    /// # Errors
+    /// The first parameter that deviates more than [`RUN_FACTOR`] times as far, or what the backend says.
+    pub fn runs(&self, engine: &Engine) -> Result<(), String> {
+        let mut session = engine.prepare(&self.program)?;
+        for (variable, values) in &self.start {
+            let data = Data::Float(values.clone()).to_host();
+            session.write(*variable, data.as_slice()).map_err(|e| e.to_string())?;
+        }
+        for step in 1..=self.f32_dev.keys().next_back().copied().unwrap_or(0) {
+            for index in 0..self.program.entries.len() {
+                engine::run_session(session.as_mut(), entry(index), &self.feeds(step, index))?;
+            }
+            let Some(deviation) = self.f32_dev.get(&step) else { continue };
+            let wanted = self.wanted.get(&step).ok_or("a deviation of nothing")?;
+            for (&variable, wanted) in self.parameters.iter().zip(wanted) {
+                compare(&read(session.as_mut(), variable)?, wanted, |_| RUN_FACTOR * deviation)
+                    .map_err(|m| format!("step {step}: {m}"))?;
             }
         }
         Ok(())

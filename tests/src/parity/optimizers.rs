@@ -3,8 +3,8 @@
 use wgrad::optim::{
     AdaBound, Adadelta, Adagrad, Adam, AdamW, Adamax, AdamaxEps, Adan, AmsGrad, AmsGradMaximum, Average, Clip,
     DecayScale, EpsPlacement, GradientNoise, Lamb, Lion, Lookahead, Momentum, MomentumEma, Muon, MuonScale, NAdam,
-    Nesterov, NesterovVelocity, Optimization, ParameterGroup, RAdam, RmsProp, Schedules, Sgd, SgdW, SparseAdam, Swats,
-    SwatsScope,
+    Nesterov, NesterovVelocity, Newton, NewtonSolver, Optimization, ParameterGroup, RAdam, RmsProp, Schedules, Sgd,
+    SgdW, SparseAdam, Swats, SwatsScope,
 };
 
 /// Optimizers in every variant of their formulas, then what is around them, with a name each.
@@ -73,6 +73,7 @@ pub(super) fn optimizers() -> Vec<(&'static str, Optimization)> {
     ];
     all.push(("sparse adam", with_sparse_adam()));
     all.extend(with_muon());
+    all.extend(with_newton());
     all.extend(around());
     all
 }
@@ -101,6 +102,18 @@ fn with_muon() -> Vec<(&'static str, Optimization)> {
     vec![
         ("muon", matrices(muon)),
         ("muon plain", matrices(Muon { nesterov: false, scale: MuonScale::MatchRmsAdamW, ..muon })),
+    ]
+}
+
+/// Newton's method by conjugate gradients on everything, and by Cholesky factors on the biases, of which there are few enough.
+fn with_newton() -> Vec<(&'static str, Optimization)> {
+    let solver = NewtonSolver::ConjugateGradients { iterations: 2, tolerance: 0.0 };
+    let newton = Newton { learning_rate: 0.1, damping: 1.0, ..Newton::default() };
+    let group = ParameterGroup::with("*.bias", newton, Schedules::default());
+    let sgd = Sgd { learning_rate: 0.1, ..Sgd::default() };
+    vec![
+        ("newton conjugate", Newton { solver, ..newton }.into()),
+        ("newton cholesky", Optimization { groups: vec![group], ..sgd.into() }),
     ]
 }
 

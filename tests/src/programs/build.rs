@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use wgrad_core::{
-    Builder, DType, Entry, FeedId, Fetch, Graph, GraphError, Init, Op, Program, Role, Scalar, Tensor, TensorType,
-    Update, VarId,
+    Builder, DType, Entry, FeedId, Fetch, Graph, GraphError, Init, Op, Program, Role, Scalar, Shape, Tensor,
+    TensorType, Update, VarId,
 };
 
 use super::grow::{Garden, scalar};
 use super::pool::{Pool, ROWS_FED, Stop, Value, WORDS, fit};
-use super::recipe::{Leaf, Part, Recipe, Rule};
+use super::recipe::{Leaf, Part, Pick, Recipe, Rule};
 use crate::engine::Data;
 use crate::sample::{Domain, Input, Random};
 
@@ -198,13 +198,23 @@ impl<'g> Nursery<'_, 'g> {
             let others: Vec<_> = self.variables.iter().filter(|other| other.id() != variable.id()).collect();
             let swaps = |value: &Value<'g>| others.iter().any(|other| other.id() == value.x.id() && other.ty() == ty);
             let of_type = |value: &Value<'g>| value.x.dtype() == ty.dtype;
+            if entry.updates.iter().any(|update| update.variable == id) {
+                continue;
+            }
+            // Every fifth pick is of some rows.
+            if step.value % 5 == 0
+                && let Ok(rows) = self.rows(pool, step.value, &ty.shape)?
+                && let Ok(value) = pool.pick(step.value, of_type)
+            {
+                let next = fit(tamed(value)?, &[&rows.shape()[..], &ty.shape[1..]].concat().as_slice().into())?;
+                entry.updates.push(Update::of_rows(id, next.id(), rows.id()));
+                continue;
+            }
             // Every other pick is of a variable of the same type, if there is one.
             let swapped = if step.value % 2 == 0 { Err(Stop::Unfit) } else { pool.pick(step.value, swaps) };
             let Ok(value) = swapped.or_else(|_| pool.pick(step.value, of_type)) else { continue };
-            if entry.updates.iter().all(|update| update.variable != id) {
-                let next = fit(tamed(value)?, &ty.shape)?;
-                entry.updates.push(Update::new(id, next.id()));
-            }
+            let next = fit(tamed(value)?, &ty.shape)?;
+            entry.updates.push(Update::new(id, next.id()));
         }
         self.train(pool, part, &mut entry)?;
         for (i, pick) in part.fetches.iter().enumerate() {
@@ -213,6 +223,18 @@ impl<'g> Nursery<'_, 'g> {
             }
         }
         Ok(entry)
+    }
+
+    /// Some rows of a variable, if it has any.
+    fn rows(&self, pool: &mut Pool<'g>, pick: Pick, table: &Shape) -> Result<Result<Tensor<'g>, Stop>, GraphError> {
+        const ROWS_MAX: usize = 12;
+        let Some(&count @ 1..) = table.first() else { return Ok(Err(Stop::Unfit)) };
+        let few = |shape: &Shape| shape.rank() == 1 && shape[0] <= ROWS_MAX;
+        match pool.rows(self.builder, pick, count, &[3].into(), few) {
+            // The graph of an update does not learn the bound of a feed, as that of a gather does.
+            Ok(rows) => Ok(Ok(rows.minimum(u32::try_from(count - 1).expect("tensors are small"))?)),
+            Err(stop) => Ok(Err(stop)),
+        }
     }
 
     /// Adds the loss, the gradients, and what they make of the variables that have no new value yet.

@@ -19,7 +19,7 @@ use crate::program::{Entry, Program};
 const READBACK_BYTES_MAX: usize = 4 << 20;
 
 /// Fixed places of a program, and the pools that its entries share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Layout {
     fixed: Vec<Buffer>,
     variables: Vec<Place>,
@@ -47,7 +47,8 @@ pub(super) enum Pool {
 }
 
 impl Layout {
-    pub(super) fn new(program: &Program, target: &Target) -> Result<Self, PlanError> {
+    /// Variables of a role follow each other in the order of their ranks; of equal ones, as they were declared.
+    pub(super) fn new(program: &Program, target: &Target, ranks: &[usize]) -> Result<Self, PlanError> {
         let graph = &program.graph;
         let bytes_max = target.limits.buffer_bytes_max.min(target.limits.binding_bytes_max);
         let mut layout = Self {
@@ -60,7 +61,7 @@ impl Layout {
             pools: [Vec::new(), Vec::new()],
             tensor_len_max: bytes_max / 4,
         };
-        layout.place_variables(graph, target)?;
+        layout.place_variables(graph, target, ranks)?;
         let feeds = program.entries.iter().max_by_key(|e| layout.feed_len(graph, e));
         let what = |entry: &Entry| {
             let decls = entry.feeds.iter().map(|f| &graph.feeds()[f.index()]);
@@ -80,14 +81,19 @@ impl Layout {
         Ok(layout)
     }
 
-    fn place_variables(&mut self, graph: &Graph, target: &Target) -> Result<(), PlanError> {
-        let mut arenas: BTreeMap<(BufferClass, DType), Vec<(usize, usize)>> = BTreeMap::new();
+    /// Whether all variables are where another layout has them.
+    pub(super) fn same_places(&self, other: &Self) -> bool {
+        self.variables == other.variables
+    }
+
+    fn place_variables(&mut self, graph: &Graph, target: &Target, ranks: &[usize]) -> Result<(), PlanError> {
+        let mut arenas: BTreeMap<(BufferClass, DType), Vec<([usize; 2], usize)>> = BTreeMap::new();
         for (v, decl) in graph.variables().iter().enumerate() {
             let (class, rank) = match &decl.role {
-                Role::Parameter => (BufferClass::Parameters, v),
+                Role::Parameter => (BufferClass::Parameters, [ranks[v], v]),
                 // In the order of their parameters, so that equal updates walk all arenas in step.
-                Role::State { slot, of } => (BufferClass::State(slot.clone()), of.index()),
-                Role::Other => (BufferClass::Variables, v),
+                Role::State { slot, of } => (BufferClass::State(slot.clone()), [ranks[of.index()], of.index()]),
+                Role::Other => (BufferClass::Variables, [ranks[v], v]),
             };
             arenas.entry((class, decl.ty.dtype)).or_default().push((rank, v));
         }

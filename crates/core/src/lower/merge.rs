@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::commit::predecessors;
 use super::fuse::own_point;
 use super::layout::{Layout, Loose, Pool};
-use super::{Task, Virtual, rebind};
+use super::{Task, Virtual, VirtualKind, rebind};
 use crate::dtype::DType;
+use crate::graph::VarId;
 use crate::plan::{BufferClass, BufferId, Index, Inst, Kernel, Kind, Operand, Place, Store, ValueId};
 
 /// What members of one pass must have in common.
@@ -41,7 +42,13 @@ struct Key {
     values: Vec<ValueId>,
 }
 
-pub(super) fn merge_updates(tasks: &mut Vec<Task>, virtuals: &[Virtual], layout: &Layout, loose: &mut Vec<Loose>) {
+/// Makes passes of the updates that lie in a row. Gives lists of variables whose updates would be one pass if they all did.
+pub(super) fn merge_updates(
+    tasks: &mut Vec<Task>,
+    virtuals: &[Virtual],
+    layout: &Layout,
+    loose: &mut Vec<Loose>,
+) -> Vec<Vec<VarId>> {
     let mut keys: HashMap<Key, usize> = HashMap::new();
     let mut groups: Vec<(Key, Vec<Member>)> = Vec::new();
     let scalars = scalar_temps(tasks, layout);
@@ -53,6 +60,13 @@ pub(super) fn merge_updates(tasks: &mut Vec<Task>, virtuals: &[Virtual], layout:
         });
         groups[group].1.push(member);
     }
+    let written = |member: &Member| {
+        tasks[member.task].writes.iter().filter_map(|b| match virtuals[b.index()].kind {
+            VirtualKind::Variable(variable) => Some(variable),
+            VirtualKind::Feed(_) | VirtualKind::Constant(_) | VirtualKind::Fetch(_) | VirtualKind::Temp => None,
+        })
+    };
+    let alike = groups.iter().map(|(_, members)| members.iter().flat_map(written).collect()).collect();
     let mut gone = BTreeSet::new();
     for (key, mut members) in groups {
         let Some(lead) = key.roles.iter().rposition(|r| matches!(r, Role::Arena(..))) else { continue };
@@ -73,6 +87,7 @@ pub(super) fn merge_updates(tasks: &mut Vec<Task>, virtuals: &[Virtual], layout:
         position += 1;
         !gone.contains(&(position - 1))
     });
+    alike
 }
 
 /// The facts of an update that reads and writes whole tensors at its own point, and single elements.

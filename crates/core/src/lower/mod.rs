@@ -104,11 +104,35 @@ pub fn lower_with(program: &Program, target: &Target, options: LowerOptions) -> 
     crate::verify(program).map_err(PlanError::Invalid)?;
     let simplified = options.optimize.then(|| crate::simplify(program));
     let program = simplified.as_ref().unwrap_or(program);
+    let mut ranks: Vec<usize> = (0..program.graph.variables().len()).collect();
+    let layout = Layout::new(program, target, &ranks)?;
+    let mut alike = vec![];
+    let plan = lower_entries(program, target, options, layout.clone(), &mut alike)?;
+    // Only now it is known which variables are updated alike. They have to lie together to become one pass; what the first entry
+    // does to them counts.
+    for variables in alike.iter().rev() {
+        let first = variables.iter().map(|v| v.index()).min().unwrap_or(0);
+        variables.iter().for_each(|v| ranks[v.index()] = first);
+    }
+    let together = Layout::new(program, target, &ranks)?;
+    if together.same_places(&layout) {
+        return Ok(plan);
+    }
+    lower_entries(program, target, options, together, &mut vec![])
+}
+
+/// Plans every entry over a layout. Adds lists of variables that are updated alike.
+fn lower_entries(
+    program: &Program,
+    target: &Target,
+    options: LowerOptions,
+    mut layout: Layout,
+    alike: &mut Vec<Vec<VarId>>,
+) -> Result<Plan, PlanError> {
     let graph = &program.graph;
-    let mut layout = Layout::new(program, target)?;
     let mut entries = Vec::with_capacity(program.entries.len());
     for entry in &program.entries {
-        let dispatches = lower_entry(graph, entry, &mut layout, target, options)?;
+        let dispatches = lower_entry(graph, entry, &mut layout, target, options, alike)?;
         entries.push(EntryPlan {
             name: entry.name.clone(),
             feeds: layout.feeds(graph, entry),
@@ -126,6 +150,7 @@ fn lower_entry(
     layout: &mut Layout,
     target: &Target,
     options: LowerOptions,
+    alike: &mut Vec<Vec<VarId>>,
 ) -> Result<Vec<Dispatch>, PlanError> {
     let live = graph.reachable(entry.roots());
     let mut forced = vec![!options.optimize; graph.len()];
@@ -154,13 +179,13 @@ fn lower_entry(
         let mut virtuals = draft.virtuals.clone();
         let mut tasks = commit::commit(kernels, &mut virtuals);
         let mut loose = layout.relocate(&mut tasks, &virtuals, graph, entry);
-        if options.optimize {
-            merge::merge_updates(&mut tasks, &virtuals, layout, &mut loose);
-        }
+        let merged =
+            if options.optimize { merge::merge_updates(&mut tasks, &virtuals, layout, &mut loose) } else { vec![] };
         if room < ROOM_MAX.min(buffers_max - 1) && tasks.iter().any(|task| buffers(&task.kernel) > buffers_max) {
             continue;
         }
         check_kernels(&tasks, &virtuals, layout, graph, target)?;
+        alike.extend(merged);
         let side_by_side = if options.optimize { schedule::KERNELS_MAX } else { 1 };
         let order = schedule::schedule(&tasks, &virtuals, buffers_max, side_by_side);
         return Ok(layout.allocate(schedule::dispatches(tasks, &order), &loose));
@@ -188,6 +213,20 @@ fn check_kernels(
         if largest > layout.tensor_len_max() {
             let nodes: Vec<String> = kernel.nodes.iter().map(|&n| graph.describe(n)).collect();
             return Err(layout.too_large(format!("the result of {}", nodes.join(", ")), largest, target));
+        }
+        // Every row looks through those after it.
+        if let (Kind::Scatter(_), Some(&rows)) = (&kernel.kind, kernel.space.first())
+            && rows > target.limits.loop_iterations_max
+        {
+            let nodes: Vec<String> = kernel.nodes.iter().map(|&n| graph.describe(n)).collect();
+            return Err(PlanError::Limit(Box::new(LimitExceeded {
+                what: format!("an update of rows with {}", nodes.join(", ")),
+                needed: format!("{rows} rows"),
+                name: "iterations of a loop",
+                limit: target.limits.loop_iterations_max.to_string(),
+                device: target.name.clone(),
+                hint: "; update fewer rows in one step",
+            })));
         }
         let buffers = buffers(kernel);
         if buffers > target.limits.dispatch_buffers_max {

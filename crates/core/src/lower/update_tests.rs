@@ -3,7 +3,8 @@
 use super::tests::{mlp, mlp_with, target};
 use crate::plan::{Kernel, Kind, Plan};
 use crate::{
-    Builder, Entry, GraphError, Init, Op, Program, Role, Scalar, SliceRange, Tensor, TensorType, Update, VarId, lower,
+    Builder, Entry, FeedId, GraphError, Init, Op, Program, Role, Scalar, SliceRange, Tensor, TensorType, Update, VarId,
+    lower,
 };
 
 /// Variables `v0`, `v1`, … of a shape and their new values, lowered.
@@ -86,4 +87,34 @@ fn clipping_by_the_norm_of_all_gradients_takes_two_more_dispatches() {
         let last = &clipped.entries[0].dispatches.last().expect("has dispatches").kernels;
         assert!(last.len() == 1 && last[0].kind == Kind::Map && last[0].stores.len() == 3, "{clipped}");
     }
+}
+
+/// A step that changes some rows of a table.
+fn rows(count: usize) -> Program {
+    let b = Builder::new();
+    let init = Init::Fill(Scalar::F32(1.0));
+    let table = b.variable("table", TensorType::f32([9, 4]), init, Role::Other).expect("declares");
+    let index = b.feed("index", TensorType::u32([count])).expect("declares");
+    let values = table.gather(index).and_then(|rows| rows.mul(2.0)).expect("builds");
+    let updates = vec![Update::of_rows(VarId::from_index(0), values.id(), index.id())];
+    let feeds = vec![FeedId::from_index(0)];
+    let entry = Entry { name: "step".to_owned(), feeds, updates, ..Entry::default() };
+    Program { graph: b.into_graph(), entries: vec![entry] }
+}
+
+#[test]
+fn rows_are_read_before_any_is_stored() {
+    let plan = lower(&rows(3), &target()).expect("lowers");
+    let kinds: Vec<_> = plan.entries[0].dispatches.iter().flat_map(|d| &d.kernels).map(|k| &k.kind).collect();
+    assert!(matches!(kinds.as_slice(), [Kind::Map, Kind::Scatter(_)]), "{plan}");
+    assert_eq!(plan.entries[0].dispatches.len(), 2, "{plan}");
+}
+
+#[test]
+fn too_many_rows_are_refused() {
+    let mut target = target();
+    target.limits.loop_iterations_max = 100;
+    lower(&rows(100), &target).expect("lowers");
+    let error = lower(&rows(101), &target).expect_err("has too many rows").to_string();
+    assert!(error.contains("update of rows") && error.contains("101 rows") && error.contains("100"), "{error}");
 }

@@ -93,6 +93,8 @@ pub struct Counters {
     pub dispatches: u64,
     /// Submissions to the device by runs (not by writes and reads of variables).
     pub submissions: u64,
+    /// Values read back.
+    pub reads: u64,
     /// Buffers allocated.
     pub allocations: u64,
     /// Bytes allocated.

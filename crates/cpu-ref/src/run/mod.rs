@@ -134,6 +134,7 @@ impl CpuSession {
         let counters = Counters {
             dispatches: 0,
             submissions: 0,
+            reads: 0,
             allocations: plan.buffers.len() as u64,
             allocated_bytes: plan.memory().total_bytes() as u64,
         };
@@ -228,6 +229,7 @@ impl Session for CpuSession {
 
     fn read(&mut self, source: Source) -> Result<HostVec, BackendError> {
         let (ty, place) = check_source(&self.plan, source)?;
+        self.counters.reads += 1;
         let words = self.memory.words(place.buffer.index(), place.offset, ty.shape.len());
         Ok(HostVec::from_words(ty.dtype, words.iter().copied()))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wgrad_core::{EntryId, HostSlice, HostVec, Program, VarId};
+use wgrad_core::{EntryId, HostVec, Program, VarId};
 
 use super::compare::{CompareOptions, compare_with};
 use super::comparison::Comparison;
@@ -11,7 +11,7 @@ use super::gradient_report::GradReport;
 use crate::Error;
 use crate::data::Batch;
 use crate::device::Device;
-use crate::train::Trainer;
+use crate::train::{Numbers, Trainer};
 
 /// Compares the next step of a trainer on a batch, from the parameters and the optimizer state that it has now: what
 /// [`Trainer::step`] would compute on the device, with the oracle. The trainer is left as it is.
@@ -44,7 +44,7 @@ use crate::train::Trainer;
 pub fn compare_step(trainer: &mut Trainer, batch: &Batch, device: &Device) -> Result<Comparison, Error> {
     let step = Step::next(trainer, batch)?;
     let options = CompareOptions { entry: Some(&step.entry), variables: step.variables, ..CompareOptions::default() };
-    compare_with(&trainer.program().program, &feeds(&step.scalars, batch), device.backend(), &options)
+    compare_with(&trainer.program().program, &step.numbers.feeds(batch), device.backend(), &options)
 }
 
 /// Checks the gradients of a trainer's loss on a batch at the parameters that it has now: see
@@ -55,13 +55,13 @@ pub fn compare_step(trainer: &mut Trainer, batch: &Batch, device: &Device) -> Re
 pub fn gradcheck_step(trainer: &mut Trainer, batch: &Batch) -> Result<GradReport, Error> {
     let step = Step::next(trainer, batch)?;
     let options = GradOptions { entry: Some(&step.entry), variables: step.variables, ..GradOptions::default() };
-    gradcheck_with(&trainer.program().program, &feeds(&step.scalars, batch), &options)
+    gradcheck_with(&trainer.program().program, &step.numbers.feeds(batch), &options)
 }
 
 /// What a trainer's next step works on.
 struct Step {
     entry: String,
-    scalars: Vec<f32>,
+    numbers: Numbers,
     variables: Vec<(String, HostVec)>,
 }
 
@@ -74,15 +74,11 @@ impl Step {
         };
         let entry = program.program.entries[entry.index()].name.clone();
         let names: Vec<String> = trainer.variables().map(|(name, _)| name.to_owned()).collect();
-        let scalars = trainer.optimizer().scalars_f32((trainer.steps() + 1).into());
+        let numbers = trainer.numbers(1.0);
         let variables =
             names.into_iter().map(|name| trainer.read(&name).map(|data| (name, data))).collect::<Result<_, _>>()?;
-        Ok(Self { entry, scalars, variables })
+        Ok(Self { entry, numbers, variables })
     }
-}
-
-fn feeds<'a>(scalars: &'a [f32], batch: &'a Batch) -> [HostSlice<'a>; 3] {
-    [HostSlice::F32(scalars), HostSlice::F32(&batch.features), batch.targets.as_slice()]
 }
 
 /// The entry of a name, or the first.

@@ -3,7 +3,7 @@
 use wgrad_core::Tensor;
 
 use crate::Error;
-use crate::nn::{Activation, Fan, Initializer, Model, Params};
+use crate::nn::{Activation, Fan, Initializer, Module, Params};
 
 /// `y = x Wᵀ + b` on the last axis of `x`. Parameters: `weight` of shape `[outputs, inputs]`, and `bias` of shape `[outputs]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +26,7 @@ impl Linear {
     }
 }
 
-impl Model for Linear {
+impl Module for Linear {
     fn forward<'g>(&self, params: &Params<'g>, x: Tensor<'g>) -> Result<Tensor<'g>, Error> {
         let shape = x.shape();
         let Some((&last, leading)) =

@@ -3,7 +3,7 @@
 use wgrad_core::Tensor;
 
 use crate::Error;
-use crate::nn::{Activation, Fan, Initializer, Linear, Model, Params};
+use crate::nn::{Activation, Fan, Initializer, Linear, Module, Params};
 
 /// Linear layers with an activation between them, and none after the last. Parameters: `layers.0.weight`, `layers.0.bias`,
 /// `layers.1.weight`, …
@@ -27,7 +27,7 @@ impl Mlp {
     }
 }
 
-impl Model for Mlp {
+impl Module for Mlp {
     fn forward<'g>(&self, params: &Params<'g>, mut x: Tensor<'g>) -> Result<Tensor<'g>, Error> {
         if self.sizes.len() < 2 {
             return Err(Error::Model {

@@ -3,23 +3,31 @@
 //! training step, the shorter last batch, evaluation and prediction, all over the same variables.
 
 mod activation;
+mod dropout;
+mod embedding;
 mod initializer;
 mod linear;
 mod mlp;
+mod norm;
 mod params;
+mod sequential;
 
-pub use activation::Activation;
+pub use activation::{Activation, Prelu};
+pub use dropout::Dropout;
+pub use embedding::Embedding;
 pub use initializer::{Fan, Initializer};
 pub use linear::Linear;
 pub use mlp::Mlp;
-pub use params::Params;
+pub use norm::{BatchNorm1d, LayerNorm, RmsNorm};
+pub use params::{MODEL_RANDOM_FEED, Params};
+pub use sequential::{Residual, Sequential};
 
 use wgrad_core::Tensor;
 
 use crate::Error;
 
 /// Something with parameters that maps a tensor to a tensor. Closures of this form are models, too.
-pub trait Model {
+pub trait Module {
     /// Applies the model to `x`, taking its parameters from `params`.
     ///
     /// # Errors
@@ -27,7 +35,7 @@ pub trait Model {
     fn forward<'g>(&self, params: &Params<'g>, x: Tensor<'g>) -> Result<Tensor<'g>, Error>;
 }
 
-impl<F> Model for F
+impl<F> Module for F
 where
     F: for<'g> Fn(&Params<'g>, Tensor<'g>) -> Result<Tensor<'g>, Error>,
 {

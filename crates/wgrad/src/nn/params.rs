@@ -4,10 +4,17 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use wgrad_core::{Builder, NodeId, Role, Shape, Tensor, TensorType};
+use wgrad_core::{Builder, Init, NodeId, Role, Scalar, Shape, Tensor, TensorType, Update};
 
 use crate::Error;
+use crate::ids::variable_id;
 use crate::nn::Initializer;
+
+/// Name of the feed that brings the state of the model's random numbers, where it has any: u32, four elements.
+pub const MODEL_RANDOM_FEED: &str = "model.random";
+
+/// First of the streams of random bits that models draw from; what is around optimizers draws from those below.
+const STREAMS: u32 = 1 << 31;
 
 /// Where a model gets its parameters: a builder, a seed, and a path of names. Cheap to clone; all clones and children share
 /// one table of parameters.
@@ -22,15 +29,30 @@ pub struct Params<'g> {
 struct Table<'g> {
     seed: u64,
     declared: Vec<(String, Tensor<'g>)>,
-    used_in_pass: BTreeSet<String>,
-    /// What a pass gets instead of parameters, by the parameter's node.
+    /// What models keep besides parameters.
+    states: Vec<(String, Tensor<'g>)>,
+    /// The feed of the random state, once a model asked for it.
+    random: Option<Tensor<'g>>,
+    pass: Pass<'g>,
+}
+
+/// One application of the model.
+#[derive(Debug, Default)]
+struct Pass<'g> {
+    used: BTreeSet<String>,
+    /// What it gets instead of parameters, by the parameter's node.
     substitutes: Vec<(NodeId, Tensor<'g>)>,
+    trains: bool,
+    /// Streams of random bits drawn from.
+    streams: u32,
+    /// New values of what the model keeps.
+    updates: Vec<Update>,
 }
 
 impl<'g> Params<'g> {
     /// No parameters yet. Their initial values follow from the seed and the order in which they are declared.
     pub fn new(builder: &'g Builder, seed: u64) -> Self {
-        let table = Table { seed, declared: Vec::new(), used_in_pass: BTreeSet::new(), substitutes: vec![] };
+        let table = Table { seed, declared: vec![], states: vec![], random: None, pass: Pass::default() };
         Self { builder, path: String::new(), table: Rc::new(RefCell::new(table)) }
     }
 
@@ -45,11 +67,19 @@ impl<'g> Params<'g> {
         Self { builder: self.builder, path: self.full_name(&name.to_string()), table: Rc::clone(&self.table) }
     }
 
-    /// Starts another application of the model, in which every parameter may be asked for once more.
+    /// Starts another application of the model, an evaluation, in which every parameter may be asked for once more.
     pub fn next_pass(&self) {
-        let mut table = self.table.borrow_mut();
-        table.used_in_pass.clear();
-        table.substitutes.clear();
+        self.table.borrow_mut().pass = Pass::default();
+    }
+
+    /// Makes the present pass one of training: dropout drops, and batch normalisation looks at the batch.
+    pub fn train(&self) {
+        self.table.borrow_mut().pass.trains = true;
+    }
+
+    /// Whether the present pass is one of training.
+    pub fn is_training(&self) -> bool {
+        self.table.borrow().pass.trains
     }
 
     /// Starts another application of the model, in which it gets other tensors instead of some parameters: the point that an
@@ -57,7 +87,7 @@ impl<'g> Params<'g> {
     pub fn next_pass_on(&self, substitutes: impl IntoIterator<Item = (Tensor<'g>, Tensor<'g>)>) {
         self.next_pass();
         let mut table = self.table.borrow_mut();
-        table.substitutes = substitutes.into_iter().map(|(parameter, tensor)| (parameter.id(), tensor)).collect();
+        table.pass.substitutes = substitutes.into_iter().map(|(parameter, tensor)| (parameter.id(), tensor)).collect();
     }
 
     /// The parameter of a name below the present path: a new variable, or the one of an earlier pass.
@@ -69,7 +99,7 @@ impl<'g> Params<'g> {
     pub fn get(&self, name: &str, shape: impl Into<Shape>, initializer: &Initializer) -> Result<Tensor<'g>, Error> {
         let (name, shape) = (self.full_name(name), shape.into());
         let mut table = self.table.borrow_mut();
-        if !table.used_in_pass.insert(name.clone()) {
+        if !table.pass.used.insert(name.clone()) {
             let reason = "asked for twice in one pass; give each layer a child of its own".to_owned();
             return Err(Error::Parameter { name, reason });
         }
@@ -78,7 +108,7 @@ impl<'g> Params<'g> {
                 let reason = format!("asked for with shape {shape}, but it was declared with {}", tensor.shape());
                 return Err(Error::Parameter { name, reason });
             }
-            let substitute = table.substitutes.iter().find(|(parameter, _)| *parameter == tensor.id());
+            let substitute = table.pass.substitutes.iter().find(|(parameter, _)| *parameter == tensor.id());
             return Ok(substitute.map_or(*tensor, |(_, substitute)| *substitute));
         }
         let stream = u32::try_from(table.declared.len())
@@ -89,6 +119,69 @@ impl<'g> Params<'g> {
         let tensor = self.builder.variable(&name, TensorType::f32(shape), init, Role::Parameter)?;
         table.declared.push((name, tensor));
         Ok(tensor)
+    }
+
+    /// Something that the model keeps and does not learn, a running mean say: the variable of a name below the present path.
+    ///
+    /// # Errors
+    /// As [`Params::get`].
+    pub fn state(&self, name: &str, shape: impl Into<Shape>, initial: f64) -> Result<Tensor<'g>, Error> {
+        let (name, shape) = (self.full_name(name), shape.into());
+        let mut table = self.table.borrow_mut();
+        if !table.pass.used.insert(name.clone()) {
+            let reason = "asked for twice in one pass; give each layer a child of its own".to_owned();
+            return Err(Error::Parameter { name, reason });
+        }
+        match table.states.iter().find(|(declared, _)| *declared == name) {
+            Some((_, tensor)) if tensor.shape() == shape => Ok(*tensor),
+            Some((_, tensor)) => {
+                let reason = format!("asked for with shape {shape}, but it was declared with {}", tensor.shape());
+                Err(Error::Parameter { name, reason })
+            }
+            None => {
+                let init = Init::Fill(Scalar::F32(initial));
+                let tensor = self.builder.variable(&name, TensorType::f32(shape), init, Role::Other)?;
+                table.states.push((name, tensor));
+                Ok(tensor)
+            }
+        }
+    }
+
+    /// Gives a state another value once this pass has run.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn update(&self, state: Tensor<'g>, new: Tensor<'g>) -> Result<(), Error> {
+        let update = Update::new(variable_id(state)?, new.id());
+        self.table.borrow_mut().pass.updates.push(update);
+        Ok(())
+    }
+
+    /// The updates of the present pass, which belong into the entry that runs it.
+    pub fn take_updates(&self) -> Vec<Update> {
+        std::mem::take(&mut self.table.borrow_mut().pass.updates)
+    }
+
+    /// Random floats, uniform on `[0, 1)`: others for every call of a pass and every value of the random state, and the same on every
+    /// backend.
+    ///
+    /// # Errors
+    /// If the shape is too large.
+    pub fn uniform(&self, shape: impl Into<Shape>) -> Result<Tensor<'g>, Error> {
+        let mut table = self.table.borrow_mut();
+        let state = match table.random {
+            Some(state) => state,
+            None => self.builder.feed(MODEL_RANDOM_FEED, TensorType::u32([4]))?,
+        };
+        table.random = Some(state);
+        let stream = STREAMS + table.pass.streams;
+        table.pass.streams += 1;
+        Ok(self.builder.uniform(state, stream, shape)?)
+    }
+
+    /// The feed of the random state, if the model has drawn random numbers in any pass.
+    pub fn random_state(&self) -> Option<Tensor<'g>> {
+        self.table.borrow().random
     }
 
     /// All parameters declared so far with their full names, in order of declaration.

@@ -19,8 +19,8 @@ use crate::optim::{
 ///
 /// State: `m`, the running mean of gradients; `v`, that of their differences; `n`, that of squares; `previous`, the last gradient
 ///
-/// Differs: torch and keras have none; optax agrees with the authors' code, as here, but for the decay, which it adds to the step. The
-/// paper's betas are 1 minus those of the code, and it does not correct the means.
+/// Differs: torch and keras have none; the authors' code agrees, in which the betas are 1 minus those of the paper; optax multiplies
+/// differences by `1 - beta2` where code and paper have `beta2`, and adds the decay to the step; the paper does not correct the means.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adan {
     /// Step size; 0.001.

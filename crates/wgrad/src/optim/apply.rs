@@ -197,7 +197,9 @@ impl<'g> State<'g> {
     /// If the number or a shape of the gradients does not fit.
     pub fn updates(&self, gradients: &[Tensor<'g>]) -> Result<Vec<Update>, Error> {
         self.check(gradients)?;
-        let (gradients, mut counts) = self.around.gradients(gradients)?;
+        let members = self.classes.iter().flat_map(|class| &class.members);
+        let order: Vec<_> = members.map(|kept| kept.position).collect();
+        let (gradients, mut counts) = self.around.gradients(gradients, &order)?;
         let mut parameters = self.trained();
         let (mut updates, mut of_rows) = (Vec::new(), Vec::new());
         for class in &self.classes {

@@ -101,16 +101,19 @@ impl<'g> Around<'g> {
         }
     }
 
-    /// The gradients as the optimizers get them, and whether the step counts.
+    /// The gradients as the optimizers get them, and whether the step counts. `order` has their positions group by group.
     pub(crate) fn gradients(
         &self,
         gradients: &[Tensor<'g>],
+        order: &[usize],
     ) -> Result<(Vec<Tensor<'g>>, Option<Tensor<'g>>), GraphError> {
         let mut gradients = self.totals(gradients)?;
         if let Some((state, std)) = self.noise {
-            for (stream, gradient) in (0..).zip(&mut gradients) {
-                let noise = self.builder.normal(state, stream, gradient.shape())?;
-                *gradient = gradient.add(noise.mul(std)?)?;
+            let shapes: Vec<_> = order.iter().map(|&i| gradients[i].shape()).collect();
+            let total: usize = shapes.iter().map(|shape| shape.len().next_multiple_of(4)).sum();
+            let noise = parts(self.builder.normal(state, 0, [total])?, &shapes)?;
+            for (&i, noise) in order.iter().zip(noise) {
+                gradients[i] = gradients[i].add(noise.mul(std)?)?;
             }
         }
         if let Some(Clip::Value { max }) = self.clip {
@@ -122,10 +125,14 @@ impl<'g> Around<'g> {
         if gradients.is_empty() || !by_norm && self.skipped.is_none() {
             return Ok((gradients, None));
         }
-        let flat = end_to_end(self.builder, &gradients)?;
+        // The planner puts the parameters of a group together in memory: so lie their gradients, and one pass reads them.
+        let ordered: Vec<_> = order.iter().map(|&i| gradients[i]).collect();
+        let flat = end_to_end(self.builder, &ordered)?;
         let squares = flat.square()?.sum_all()?;
-        let shapes: Vec<_> = gradients.iter().map(|gradient| gradient.shape()).collect();
-        let mut gradients = parts(flat, &shapes)?;
+        let shapes: Vec<_> = ordered.iter().map(|gradient| gradient.shape()).collect();
+        for (&i, part) in order.iter().zip(parts(flat, &shapes)?) {
+            gradients[i] = part;
+        }
         if let Some(Clip::GlobalNorm { max, eps }) = self.clip {
             let factor = self.builder.scalar(max).div(squares.sqrt()?.add(eps)?)?.minimum(1.0)?;
             for gradient in &mut gradients {

@@ -5,33 +5,36 @@ use wgrad_cpu_ref::{Oracle, OracleFeed};
 
 use crate::ids::feed_id;
 use crate::optim::{
-    AdaBound, Adadelta, Adagrad, Adam, AdamW, Adamax, AdamaxEps, AmsGrad, DecayScale, EpsPlacement, MomentumEma, NAdam,
+    AdaBound, Adadelta, Adagrad, Adam, AdamW, Adamax, AdamaxEps, Adan, AmsGrad, DecayScale, EpsPlacement, MomentumEma, NAdam,
     Nesterov, NesterovVelocity, Optimization, Optimizer, RAdam, RmsProp, Schedules, SgdW, State,
 };
 use crate::schedule::{Constant, Piecewise};
 
 const STEPS: u64 = 8;
-const START: [f64; 3] = [1.5, -0.7, 0.02];
+pub(super) const START: [f64; 3] = [1.5, -0.7, 0.02];
 /// What the gradient grows by along its own parameter.
-const SLOPES: [f64; 3] = [0.5, 0.0, 0.0];
+pub(super) const SLOPES: [f64; 3] = [0.5, 0.05, 0.1];
 /// Of the size of the gradients of the last parameter, so that it matters where it is added.
 const EPS: f64 = 1e-3;
 const PLACEMENTS: [EpsPlacement; 3] = [EpsPlacement::CorrectedRoot, EpsPlacement::Root, EpsPlacement::InRoot];
 
 /// The part of the gradient that changes with the step.
-fn offset(t: f64, i: usize) -> f64 {
+pub(super) fn offset(t: f64, i: usize) -> f64 {
     [0.3 * t.cos(), 0.01 * t - 0.05, 2e-3 / t][i]
 }
 
 /// The parameters after every step on the oracle.
-fn walk(optimization: &Optimization) -> Vec<Vec<f64>> {
+pub(super) fn walk(optimization: &Optimization) -> Vec<Vec<f64>> {
     let builder = Builder::new();
     let shape = TensorType::f32([3, 1]);
     let p = builder.variable("p", shape.clone(), Init::Fill(Scalar::F32(0.0)), Role::Parameter).unwrap();
     let offsets = builder.feed("offsets", shape).unwrap();
     let state = State::declare(&builder, optimization, &[p]).unwrap();
     let slopes = builder.constant_f64(&SLOPES, [3, 1]).unwrap();
-    let gradient = state.points().unwrap()[0].mul(slopes).unwrap().add(offsets).unwrap();
+    let mut gradient = state.points().unwrap()[0].mul(slopes).unwrap().add(offsets).unwrap();
+    if optimization.optimizer.rule().is_sparse() {
+        gradient = gradient.scatter_add(builder.iota([3], 0).unwrap(), 3).unwrap();
+    }
     let updates = state.updates(&[gradient]).unwrap();
     let feeds = [state.feeds(), vec![offsets]].concat().into_iter().map(|feed| feed_id(feed).unwrap()).collect();
     let entry = Entry { name: "step".to_owned(), feeds, fetches: vec![], updates };
@@ -162,6 +165,23 @@ fn amsgrad_of_the_paper() {
         *w = w.max(mean(v, 0.7, g * g));
         p - 0.1 * mean(m, 0.9, g) / (w.sqrt() + EPS)
     });
+}
+
+#[test]
+fn adan() {
+    for weight_decay in [0.0, 0.2] {
+        let adan = Adan { learning_rate: 0.1, beta1: 0.95, beta2: 0.8, beta3: 0.97, eps: EPS, weight_decay };
+        check(adan, &|[m, v, n, previous], t, p, gradient| {
+            let g = gradient(p);
+            let difference = if t == 1.0 { 0.0 } else { g - *previous };
+            *previous = g;
+            let mean_of_gradients = mean(m, 0.95, g) / (1.0 - 0.95_f64.powf(t));
+            let mean_of_differences = mean(v, 0.8, difference) / (1.0 - 0.8_f64.powf(t));
+            let mean_of_squares = mean(n, 0.97, (g + 0.8 * difference).powi(2)) / (1.0 - 0.97_f64.powf(t));
+            let step = (mean_of_gradients + 0.8 * mean_of_differences) / (mean_of_squares.sqrt() + EPS);
+            (p - 0.1 * step) / (1.0 + 0.1 * weight_decay)
+        });
+    }
 }
 
 #[test]

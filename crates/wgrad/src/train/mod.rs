@@ -8,6 +8,8 @@ pub use program::{TrainOptions, TrainProgram, correct_per_row};
 pub use report::{EpochReport, Evaluation};
 pub use trainer::Trainer;
 
+pub(crate) use trainer::Numbers;
+
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::Error;
 use crate::data::{Dataset, Targets};
 use crate::ids::{feed_id, variable_id};
 use crate::loss::{Loss, cross_entropy, cross_entropy_per_row, mse, mse_per_row};
-use crate::nn::{Model, Params};
+use crate::nn::{Module, Params};
 use crate::optim::{Optimization, State};
 
 /// How to train.
@@ -46,8 +46,8 @@ impl TrainOptions {
 pub struct TrainProgram {
     /// The program.
     pub program: Program,
-    /// `train`, then `train_last` where there is one: each with the rows it takes. Feeds: [`State::feeds`], inputs, targets. Fetch 0 is
-    /// the loss.
+    /// `train`, then `train_last` where there is one: each with the rows it takes. Feeds: [`State::feeds`], the model's random state if it
+    /// draws random numbers ([`MODEL_RANDOM_FEED`](crate::nn::MODEL_RANDOM_FEED)), inputs, targets. Fetch 0 is the loss.
     pub train: Vec<(EntryId, usize)>,
     /// `accumulate` and the rows it takes, where a step takes several batches. Feeds and fetches as of `train`.
     pub accumulate: Option<(EntryId, usize)>,
@@ -55,6 +55,8 @@ pub struct TrainProgram {
     pub eval: (EntryId, usize),
     /// `predict` and the rows it takes. Feed: inputs. Fetch 0 is the output.
     pub predict: (EntryId, usize),
+    /// Whether the model draws random numbers in training.
+    pub draws: bool,
     /// Running sum of training losses, each times its rows.
     pub train_loss: VarId,
     /// Running sum of the losses of evaluated rows.
@@ -73,7 +75,7 @@ impl TrainProgram {
     ///
     /// # Errors
     /// If the model does not fit the data, a hyperparameter is out of range, or a parameter does not reach the loss.
-    pub fn new(model: &dyn Model, dataset: &Dataset, options: &TrainOptions) -> Result<Self, Error> {
+    pub fn new(model: &dyn Module, dataset: &Dataset, options: &TrainOptions) -> Result<Self, Error> {
         let builder = Builder::new();
         let params = Params::new(&builder, options.seed);
         let make = Make { builder: &builder, params: &params, model, dataset, loss: options.loss };
@@ -123,6 +125,7 @@ impl TrainProgram {
         Ok(Self {
             train,
             accumulate,
+            draws: params.random_state().is_some(),
             eval,
             predict,
             train_loss: train_loss.0,
@@ -135,6 +138,13 @@ impl TrainProgram {
     }
 }
 
+/// What a model is applied for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Training,
+    Evaluation,
+}
+
 /// A running sum: the variable and the node that reads it.
 type Sum<'g> = (VarId, Tensor<'g>);
 
@@ -142,7 +152,7 @@ type Sum<'g> = (VarId, Tensor<'g>);
 struct Make<'a, 'g> {
     builder: &'g Builder,
     params: &'a Params<'g>,
-    model: &'a dyn Model,
+    model: &'a dyn Module,
     dataset: &'a Dataset,
     loss: Loss,
 }
@@ -159,9 +169,13 @@ impl<'g> Make<'_, 'g> {
         entry: &str,
         rows: usize,
         substitutes: &[(Tensor<'g>, Tensor<'g>)],
+        mode: Mode,
     ) -> Result<(Tensor<'g>, Tensor<'g>), Error> {
         let x = self.feed(entry, "x", TensorType::f32([rows, self.dataset.width()]))?;
         self.params.next_pass_on(substitutes.iter().copied());
+        if mode == Mode::Training {
+            self.params.train();
+        }
         let output = self.model.forward(self.params, x)?;
         let (width, of) = match self.dataset.targets() {
             Targets::Classes { labels: _, classes } => (*classes as usize, "classes"),
@@ -201,7 +215,7 @@ impl<'g> Make<'_, 'g> {
     ) -> Result<Entry, Error> {
         let points = optimizer.points()?;
         let substitutes: Vec<_> = optimizer.trained().into_iter().zip(points.iter().copied()).collect();
-        let (x, output) = self.model(name, rows, &substitutes)?;
+        let (x, output) = self.model(name, rows, &substitutes, Mode::Training)?;
         let y = self.targets(name, rows)?;
         let loss = match self.loss {
             Loss::CrossEntropy => cross_entropy(output, y)?,
@@ -211,7 +225,9 @@ impl<'g> Make<'_, 'g> {
         let gradients = self.builder.grad(loss, &points)?;
         let mut updates = updates(optimizer, &gradients)?;
         updates.push(Update::new(sum.0, sum.1.add(loss.mul(rows as f64)?)?.id()));
-        self.entry(name, &[&optimizer.feeds()[..], &[x, y]].concat(), &[("loss", loss)], updates)
+        updates.extend(self.params.take_updates());
+        let random: Vec<_> = self.params.random_state().into_iter().collect();
+        self.entry(name, &[&optimizer.feeds()[..], &random, &[x, y]].concat(), &[("loss", loss)], updates)
     }
 
     fn eval(
@@ -221,7 +237,7 @@ impl<'g> Make<'_, 'g> {
         loss: Sum<'g>,
         correct: Option<Sum<'g>>,
     ) -> Result<Entry, Error> {
-        let (x, output) = self.model("eval", rows, substitutes)?;
+        let (x, output) = self.model("eval", rows, substitutes, Mode::Evaluation)?;
         let y = self.targets("eval", rows)?;
         let mask = self.feed("eval", "mask", TensorType::f32([rows]))?;
         let losses = match self.loss {
@@ -246,7 +262,7 @@ impl<'g> Make<'_, 'g> {
         rows: usize,
         substitutes: &[(Tensor<'g>, Tensor<'g>)],
     ) -> Result<(Entry, usize), Error> {
-        let (x, output) = self.model(name, rows, substitutes)?;
+        let (x, output) = self.model(name, rows, substitutes, Mode::Evaluation)?;
         Ok((self.entry("predict", &[x], &[("output", output)], vec![])?, output.shape()[1]))
     }
 

@@ -7,7 +7,7 @@ use wgrad_cpu_ref::{Oracle, OracleFeed};
 use super::{TrainOptions, TrainProgram, correct_per_row};
 use crate::data::{Batches, Dataset, Order, Targets};
 use crate::loss::Loss;
-use crate::nn::{Activation, Linear, Mlp, Model};
+use crate::nn::{Activation, Linear, Mlp, Module};
 use crate::optim::{Adam, Momentum, Optimization, Sgd};
 
 /// Three classes on a line.
@@ -119,7 +119,7 @@ fn the_first_of_equal_logits_is_the_answer_and_nan_is_none() {
 
 #[test]
 fn misfits_say_what_and_where() {
-    let message = |model: &dyn Model, data: &Dataset, options: TrainOptions| {
+    let message = |model: &dyn Module, data: &Dataset, options: TrainOptions| {
         TrainProgram::new(model, data, &options).unwrap_err().to_string()
     };
     let (data, sgd) = (classes(8), Sgd::default());

@@ -8,7 +8,7 @@ use wgrad_core::{EntryId, HostSlice, HostVec, TensorType, VarId};
 use crate::Error;
 use crate::data::{Batch, Batches, DataError, Dataset, Order};
 use crate::device::Device;
-use crate::nn::Model;
+use crate::nn::Module;
 use crate::optim::{Moment, Optimization};
 use crate::train::{EpochReport, Evaluation, TrainOptions, TrainProgram};
 
@@ -20,6 +20,8 @@ pub struct Trainer {
     options: TrainOptions,
     session: Box<dyn Session>,
     step: u64,
+    /// Batches run so far: what random numbers of the model depend on.
+    batches: u64,
     epoch: u32,
     last: Option<Last>,
 }
@@ -38,7 +40,7 @@ impl Trainer {
     ///
     /// # Errors
     /// If the model does not fit the data or the device, or the device fails.
-    pub fn new(device: &Device, model: &dyn Model, dataset: &Dataset, options: TrainOptions) -> Result<Self, Error> {
+    pub fn new(device: &Device, model: &dyn Module, dataset: &Dataset, options: TrainOptions) -> Result<Self, Error> {
         Self::with_program(device, TrainProgram::new(model, dataset, &options)?, options, PrepareOptions::default())
     }
 
@@ -54,7 +56,7 @@ impl Trainer {
     ) -> Result<Self, Error> {
         let plan = wgrad_core::lower(&program.program, device.backend().target())?;
         let session = device.backend().prepare(plan, prepare)?;
-        Ok(Self { program, options, session, step: 0, epoch: 0, last: None })
+        Ok(Self { program, options, session, step: 0, batches: 0, epoch: 0, last: None })
     }
 
     /// Trains for some epochs, calling `report` after each; after each epoch the model is evaluated on `test`, if given.
@@ -133,18 +135,27 @@ impl Trainer {
         let mut entries = before.iter().map(|batch| self.accumulating(batch.rows)).collect::<Result<Vec<_>, _>>()?;
         entries.push(self.entry(last.rows)?);
         let rows: usize = batches.iter().map(|batch| batch.rows).sum();
-        let random = self.options.optimizer.random_state(self.step + 1);
         for (&entry, batch) in entries.iter().zip(batches) {
-            let share = batch.rows as f64 / rows as f64;
-            let scalars = self.options.optimizer.scalars_f32(Moment { step: self.step + 1, rate_factor: 1.0, share });
-            let mut feeds = vec![HostSlice::F32(&scalars)];
-            feeds.extend(random.iter().map(|state| HostSlice::U32(state)));
-            feeds.extend([HostSlice::F32(&batch.features), batch.targets.as_slice()]);
-            self.session.run(entry, &feeds)?;
+            let numbers = self.numbers(batch.rows as f64 / rows as f64);
+            self.session.run(entry, &numbers.feeds(batch))?;
+            self.batches += 1;
             self.last = Some(Last::Fetched(entry));
         }
         self.step += 1;
         Ok(())
+    }
+
+    /// What the host computes for the next batch, whose rows are that share of a step's.
+    #[expect(clippy::cast_possible_truncation, reason = "both numbers are taken apart into halves")]
+    pub(crate) fn numbers(&self, share: f64) -> Numbers {
+        let Self { options: TrainOptions { optimizer, seed, .. }, batches, .. } = self;
+        let moment = Moment { step: self.step + 1, rate_factor: 1.0, share };
+        let random = [*seed as u32, (seed >> 32) as u32, *batches as u32, (batches >> 32) as u32];
+        Numbers {
+            scalars: optimizer.scalars_f32(moment),
+            noise: optimizer.random_state(self.step + 1),
+            random: self.program.draws.then_some(random),
+        }
     }
 
     /// The loss of the last step, on its batch before the update. Waits for the device.
@@ -312,6 +323,24 @@ impl Trainer {
 
     fn number(&mut self, variable: VarId) -> Result<f64, BackendError> {
         self.session.read(Source::Variable(variable)).map(|data| f64::from(first(data)))
+    }
+}
+
+/// What the host computes for a batch of training.
+#[derive(Debug, Clone)]
+pub(crate) struct Numbers {
+    scalars: Vec<f32>,
+    noise: Option<[u32; 4]>,
+    random: Option<[u32; 4]>,
+}
+
+impl Numbers {
+    /// The feeds of an entry that trains, in order.
+    pub(crate) fn feeds<'a>(&'a self, batch: &'a Batch) -> Vec<HostSlice<'a>> {
+        let mut feeds = vec![HostSlice::F32(&self.scalars)];
+        feeds.extend([&self.noise, &self.random].into_iter().flatten().map(|state| HostSlice::U32(state)));
+        feeds.extend([HostSlice::F32(&batch.features), batch.targets.as_slice()]);
+        feeds
     }
 }
 

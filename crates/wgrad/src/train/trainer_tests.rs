@@ -5,7 +5,7 @@ use wgrad_core::{HostSlice, Tensor};
 use super::{TrainOptions, Trainer};
 use crate::data::Dataset;
 use crate::loss::Loss;
-use crate::nn::{Activation, Linear, Mlp, Model, Params};
+use crate::nn::{Activation, Linear, Mlp, Module, Params};
 use crate::optim::{Adam, Momentum, Optimization, Optimizer, RmsProp, Sgd};
 use crate::{BackendChoice, Device, DeviceSelector, Error};
 

@@ -87,7 +87,7 @@ fn runs_read_feeds_and_keep_variables() {
     assert_eq!(session.read(count).unwrap(), HostVec::F32(vec![1.0, 2.0, 3.0]));
     let bytes = session.plan().memory().total_bytes() as u64;
     assert_eq!(bytes, 4 * (8 + 8 + 4 + 8 + 4));
-    let counters = Counters { dispatches: 3, submissions: 3, allocations: 5, allocated_bytes: bytes };
+    let counters = Counters { dispatches: 3, submissions: 3, reads: 4, allocations: 5, allocated_bytes: bytes };
     assert_eq!(session.counters(), counters);
 }
 

@@ -1,4 +1,12 @@
-//! Losses, each in two forms: one number for each row, and the mean that training minimises.
+//! Losses: one number for each element or row, and of the most common ones the mean that training minimises.
+
+mod classification;
+mod distribution;
+mod regression;
+
+pub use classification::{CrossEntropy, IGNORED, RowLosses, multi_margin_per_row, nll};
+pub use distribution::{bce_with_logits_errors, hinge_errors, kl_errors, kl_log_errors};
+pub use regression::{absolute_errors, huber_errors, smooth_l1_errors, squared_errors};
 
 use wgrad_core::{GraphError, Tensor};
 
@@ -45,7 +53,7 @@ pub fn cross_entropy<'g>(logits: Tensor<'g>, labels: Tensor<'g>) -> Result<Tenso
 /// If the shapes differ.
 pub fn mse_per_row<'g>(prediction: Tensor<'g>, target: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
     let axes: Vec<usize> = (1..prediction.shape().rank()).collect();
-    squared_error(prediction, target)?.mean(&axes, false)
+    squared_errors(prediction, target)?.mean(&axes, false)
 }
 
 /// Mean over all elements of `(prediction - target)²`, for operands of equal shape.
@@ -53,16 +61,5 @@ pub fn mse_per_row<'g>(prediction: Tensor<'g>, target: Tensor<'g>) -> Result<Ten
 /// # Errors
 /// If the shapes differ: broadcasting here is nearly always a mistake.
 pub fn mse<'g>(prediction: Tensor<'g>, target: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
-    squared_error(prediction, target)?.mean_all()
-}
-
-fn squared_error<'g>(prediction: Tensor<'g>, target: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
-    if prediction.shape() != target.shape() {
-        return Err(GraphError::Operands {
-            op: "mse",
-            operands: vec![prediction.to_string(), target.to_string()],
-            reason: "prediction and target must have the same shape".to_owned(),
-        });
-    }
-    prediction.sub(target)?.square()
+    squared_errors(prediction, target)?.mean_all()
 }

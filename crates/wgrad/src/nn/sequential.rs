@@ -1,0 +1,79 @@
+//! Modules one after another, and around one another.
+
+use std::fmt;
+
+use wgrad_core::Tensor;
+
+use crate::Error;
+use crate::nn::{Module, Params};
+
+/// Modules one after another. Their parameters are named by position: `0.weight`, `2.weight`, …
+///
+/// ```
+/// use wgrad::nn::{Activation, Dropout, Linear, Sequential};
+///
+/// let model = Sequential::new()
+///     .add(Linear::new(64, 128))
+///     .add(Activation::Relu)
+///     .add(Dropout { p: 0.2 })
+///     .add(Linear::new(128, 10));
+/// assert_eq!(model.len(), 4);
+/// ```
+#[derive(Default)]
+pub struct Sequential {
+    modules: Vec<Box<dyn Module>>,
+}
+
+impl Sequential {
+    /// No modules: what goes in comes out.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more at the end.
+    #[must_use]
+    pub fn add(mut self, module: impl Module + 'static) -> Self {
+        self.modules.push(Box::new(module));
+        self
+    }
+
+    /// Number of modules.
+    pub fn len(&self) -> usize {
+        self.modules.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.modules.is_empty()
+    }
+}
+
+impl fmt::Debug for Sequential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sequential of {} modules", self.modules.len())
+    }
+}
+
+impl Module for Sequential {
+    fn forward<'g>(&self, params: &Params<'g>, x: Tensor<'g>) -> Result<Tensor<'g>, Error> {
+        let mut modules = self.modules.iter().enumerate();
+        modules.try_fold(x, |x, (position, module)| module.forward(&params.child(position), x))
+    }
+}
+
+/// `x + inner(x)` (He et al. 2016), whose inner module must keep the shape. Its parameters keep their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Residual<M>(pub M);
+
+impl<M: Module> Module for Residual<M> {
+    fn forward<'g>(&self, params: &Params<'g>, x: Tensor<'g>) -> Result<Tensor<'g>, Error> {
+        let inner = self.0.forward(params, x)?;
+        if inner.shape() != x.shape() {
+            return Err(Error::Model {
+                what: "residual block".to_owned(),
+                reason: format!("its inner module makes {inner} of {x}: the shapes must be the same"),
+            });
+        }
+        Ok(x.add(inner)?)
+    }
+}
