@@ -120,14 +120,14 @@ mod tests {
         let device = Device::from_env().unwrap();
         let data = wgrad_examples::digits().unwrap();
         let out = std::env::temp_dir().join(format!("wgrad-optimizers-{}", std::process::id()));
-        let arguments = Arguments { seed: 0, epochs: 2, steps: 100, backend: None, out };
+        let arguments = Arguments { seed: 0, epochs: 6, steps: 100, backend: None, out };
         for Competitor { name, family: _, digits, bowl } in competitors() {
             if let Some((optimization, _)) = digits {
                 let run = train(&device, &data, optimization, &arguments).unwrap();
-                assert!(run.losses[1] < run.losses[0] && run.losses[1] < 2.0, "{name}: {:?}", run.losses);
+                assert!(run.losses[5] < 0.6 * run.losses[0], "{name}: {:?}", run.losses);
             }
             let heights: Vec<f64> = descend(&device, &bowl.0, 100).unwrap().into_iter().map(height).collect();
-            assert!(heights[100] < 0.05 * heights[0], "{name}: from {} to {}", heights[0], heights[100]);
+            assert!(heights[100] < 0.1 * heights[0], "{name}: from {} to {}", heights[0], heights[100]);
         }
         for file in compare(&device, &Arguments { epochs: 1, ..arguments }).unwrap() {
             let picture = std::fs::read_to_string(&file).unwrap();

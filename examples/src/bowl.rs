@@ -3,9 +3,7 @@
 use anyhow::{Context, Result};
 use wgrad::optim::{Optimization, State};
 use wgrad::plan::{PrepareOptions, Source};
-use wgrad::{
-    Builder, Device, Entry, EntryId, FeedId, Fetch, HostSlice, Init, Program, Role, Tensor, TensorType, lower,
-};
+use wgrad::{Builder, Device, Entry, EntryId, FeedId, Fetch, HostSlice, Init, Program, Role, TensorType, lower};
 
 /// How much steeper the bowl is across, along y, than along x.
 pub const STEEP: f64 = 30.0;
@@ -42,10 +40,10 @@ fn program(optimization: &Optimization) -> Result<Program> {
     let state = State::declare(&builder, optimization, &[point])?;
     // Some optimizers want the gradient elsewhere than at the parameter.
     let points = state.points()?;
-    let sparse = optimization.optimizer.rule().is_sparse();
     let steepness = builder.constant_f64(&[1.0, STEEP], [2])?;
-    let height = |at: Tensor<'_>| at.square()?.mul(steepness)?.sum_all()?.mul(0.5);
-    let value = if sparse { height(points[0].gather(builder.constant_u32(&[0], [1])?)?)? } else { height(points[0])? };
+    let rows_only = optimization.optimizer.rule().is_sparse();
+    let at = if rows_only { points[0].gather(builder.constant_u32(&[0], [1])?)? } else { points[0] };
+    let value = at.square()?.mul(steepness)?.sum_all()?.mul(0.5)?;
     let updates = state.updates(&builder.grad(value, &points)?)?;
     let fetches = vec![Fetch { name: "point".to_owned(), node: point.id() }];
     let feeds = vec![FeedId::from_index(0)];

@@ -1,7 +1,8 @@
 //! Every optimizer with the learning rates that suit two problems: the digits, and a long bowl.
 
 use wgrad::optim::{
-    Adam, Lookahead, Muon, Newton, NewtonSolver, Optimization, Optimizer, ParameterGroup, Schedules, Swats,
+    AdaBound, Adam, AdamW, Lookahead, Muon, Newton, NewtonSolver, Optimization, Optimizer, ParameterGroup, Schedules,
+    SgdW, Swats,
 };
 use wgrad::schedule::Constant;
 
@@ -59,13 +60,13 @@ fn rates(optimizer: &Optimizer) -> (Option<f64>, f64) {
         Optimizer::Adamax(_) => (Some(0.01), 0.3),
         Optimizer::AmsGrad(_) => (Some(0.005), 0.3),
         Optimizer::NAdam(_) => (Some(0.005), 0.3),
-        Optimizer::RAdam(_) => (Some(0.005), 0.3),
-        Optimizer::AdaBound(_) => (Some(0.002), 0.001),
+        Optimizer::RAdam(_) => (Some(0.01), 0.06),
+        Optimizer::AdaBound(_) => (Some(0.005), 0.3),
         Optimizer::Adan(_) => (Some(0.005), 0.3),
         Optimizer::Swats(_) => (Some(0.005), 0.3),
         Optimizer::SparseAdam(_) => (None, 0.3),
         Optimizer::Lion(_) => (Some(0.001), 0.1),
-        Optimizer::Lamb(_) => (Some(0.02), 0.1),
+        Optimizer::Lamb(_) => (Some(0.01), 0.1),
         Optimizer::Muon(_) => (Some(0.05), 0.1),
         Optimizer::Newton(_) => (Some(1.0), 1.0),
     }
@@ -86,21 +87,24 @@ fn for_digits(optimizer: Optimizer) -> Optimization {
         }
         // Batches are small and the network's curvature is not positive everywhere, so its steps are damped.
         Optimizer::Newton(newton) => {
-            let solver = NewtonSolver::ConjugateGradients { iterations: 5, tolerance: 0.1 };
-            Newton { damping: 0.1, solver, ..newton }.into()
+            let solver = NewtonSolver::ConjugateGradients { iterations: 3, tolerance: 0.1 };
+            Newton { damping: 1.0, solver, ..newton }.into()
         }
-        Optimizer::Swats(swats) => Swats { tolerance: 1e-4, ..swats }.into(),
+        // What follows the learning rate follows it from where it is set.
+        Optimizer::AdaBound(bound) => AdaBound { learning_rate: 0.005, ..bound }.into(),
+        Optimizer::Swats(swats) => Swats { learning_rate: 0.005, tolerance: 0.003, ..swats }.into(),
         other => other.into(),
     }
 }
 
 fn for_bowl(optimizer: Optimizer) -> Optimization {
     match optimizer {
-        Optimizer::Swats(swats) => Swats { tolerance: 1e-3, ..swats }.into(),
+        Optimizer::AdaBound(bound) => AdaBound { learning_rate: 0.3, final_lr: 0.05, gamma: 0.01, ..bound }.into(),
+        Optimizer::Swats(swats) => Swats { learning_rate: 0.3, tolerance: 0.003, ..swats }.into(),
         // Without weight decay all have the same minimum.
         Optimizer::Muon(muon) => Muon { weight_decay: 0.0, ..muon }.into(),
-        Optimizer::AdamW(rule) => wgrad::optim::AdamW { weight_decay: 0.0, ..rule }.into(),
-        Optimizer::SgdW(rule) => wgrad::optim::SgdW { weight_decay: 0.0, ..rule }.into(),
+        Optimizer::AdamW(rule) => AdamW { weight_decay: 0.0, ..rule }.into(),
+        Optimizer::SgdW(rule) => SgdW { weight_decay: 0.0, ..rule }.into(),
         other => other.into(),
     }
 }

@@ -15,6 +15,9 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 const GREY: RGBColor = RGBColor(205, 205, 205);
 const FONT: &str = "sans-serif";
+/// How far the picture of the bowl goes from its middle.
+const WIDE: f64 = 5.0;
+const HIGH: f64 = 2.0;
 
 /// Draws panels in a grid. Errors of the drawing library borrow the file's name, so only their words are kept.
 fn grid<T>(
@@ -49,7 +52,7 @@ pub fn losses(file: &Path, panels: &[Panel]) -> Result<()> {
             .caption(title, (FONT, 18))
             .x_label_area_size(36)
             .y_label_area_size(56)
-            .build_cartesian_2d(1.0..epochs as f64, (0.8 * low..1.2 * high).log_scale())?;
+            .build_cartesian_2d(1.0..epochs as f64, (0.8 * low..4.0 * high).log_scale())?;
         chart
             .configure_mesh()
             .disable_mesh()
@@ -72,7 +75,7 @@ pub fn losses(file: &Path, panels: &[Panel]) -> Result<()> {
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::LowerLeft)
+            .position(SeriesLabelPosition::UpperRight)
             .label_font((FONT, 13))
             .background_style(WHITE.mix(0.8))
             .draw()?;
@@ -91,14 +94,17 @@ pub fn descents(file: &Path, paths: &[(String, Vec<[f32; 2]>)]) -> Result<()> {
             .caption(title, (FONT, 14))
             .x_label_area_size(20)
             .y_label_area_size(28)
-            .build_cartesian_2d(-5.0..5.0, -2.0..2.0)?;
+            .build_cartesian_2d(-WIDE..WIDE, -HIGH..HIGH)?;
         chart.configure_mesh().disable_mesh().x_labels(5).y_labels(5).label_style((FONT, 11)).draw()?;
         for level in 0..9 {
             let value = 0.25 * 2.5_f64.powi(level);
             let (long, short) = ((2.0 * value).sqrt(), (2.0 * value / STEEP).sqrt());
             let angles = (0..=90).map(|i| f64::from(i) * std::f64::consts::TAU / 90.0);
             let ellipse: Vec<_> = angles.map(|angle| (long * angle.cos(), short * angle.sin())).collect();
-            chart.draw_series(LineSeries::new(ellipse, &GREY))?;
+            let inside = |&(x, y): &(f64, f64)| x.abs() <= WIDE && y.abs() <= HIGH;
+            for arc in ellipse.split(|point| !inside(point)) {
+                chart.draw_series(LineSeries::new(arc.to_vec(), &GREY))?;
+            }
         }
         let path: Vec<_> = points.iter().map(|&[x, y]| (f64::from(x), f64::from(y))).collect();
         chart.draw_series(LineSeries::new(path.clone(), &BLUE))?;

@@ -50,22 +50,25 @@ fn follow<S>(
 ) -> Result<(), String> {
     let mut losses = Vec::new();
     let last = run.losses.len() as u64;
-    for step in 1..=last {
-        let fetches = advance(state, 0, &run.feeds(step))?;
-        losses.push(fetches[0][0]);
-        if step == 1 {
-            for ((name, _), (got, wanted)) in run.parameters.iter().zip(fetches[1..].iter().zip(&run.gradients)) {
+    for step in 0..=last {
+        if step > 0 {
+            let fetches = advance(state, 0, &run.feeds(step)?)?;
+            losses.push(fetches[0][0]);
+            let gradients = fetches[1..].iter().zip(&run.gradients).filter(|_| step == 1);
+            for ((name, _), (got, wanted)) in run.parameters.iter().zip(gradients) {
                 // The gradients are not among the recorded deviations; they are of the size of a loss.
                 compare(got, wanted, allowed.loss(wanted)).map_err(|m| format!("gradient of {name}: {m}"))?;
             }
         }
-        for ((name, id), wanted) in run.parameters.iter().zip(run.states.get(&step).into_iter().flatten()) {
+        let parameters = run.parameters.iter().zip(run.states.get(&step).into_iter().flatten());
+        let kept = run.kept.iter().zip(run.kept_states.get(&step).into_iter().flatten());
+        for ((name, id), wanted) in parameters.chain(kept) {
             compare(&variable(state, *id)?, wanted, allowed.parameters(step, wanted))
                 .map_err(|m| format!("{name} after step {step}: {m}"))?;
         }
     }
     compare(&losses, &run.losses, allowed.loss(&run.losses)).map_err(|m| format!("losses: {m}"))?;
-    let output = advance(state, 1, std::slice::from_ref(&run.x))?;
+    let output = advance(state, 1, &[run.all_rows()?])?;
     // An output sums the deviations of a row of parameters, each times a hidden value of the order of 1.
     let width = run.parameters.iter().zip(&run.states[&0]).map(|(_, p)| p.len()).max().unwrap_or(1);
     let terms = if allowed.f32_dev.is_some() { width as f64 } else { 1.0 };

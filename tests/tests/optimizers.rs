@@ -1,6 +1,9 @@
 //! What a step costs with every optimizer and with what is around it: dispatches, passes over the parameters, submissions, and values
 //! read back.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use wgrad::data::{Batch, Dataset};
 use wgrad::loss::Loss;
 use wgrad::nn::{Activation, Mlp};
@@ -14,6 +17,8 @@ use wgrad::{BackendChoice, Device, DeviceSelector};
 use wgrad_core::lower;
 use wgrad_core::plan::{BufferClass, Counters};
 use wgrad_tests::engine::{Engine, main_engines, selector};
+use wgrad_tests::golden::check::file;
+use wgrad_tests::golden::{list, optimizers as golden};
 
 /// That of the examples, and narrower ones of more layers.
 const NETWORKS: [&[usize]; 4] = [&[64, 128, 64, 10], &[64, 32, 10], &[12, 9, 8, 4], &[12, 9, 8, 7, 6, 4]];
@@ -101,9 +106,9 @@ struct Cost {
     passes: usize,
 }
 
-fn cost(engine: &Engine, sizes: &[usize], optimization: Optimization) -> Cost {
+fn cost(engine: &Engine, sizes: &[usize], optimization: &Optimization) -> Cost {
     let data = data(sizes[0], sizes[sizes.len() - 1]);
-    let made = TrainProgram::new(&Mlp::new(sizes, Activation::Relu), &data, &options(optimization)).unwrap();
+    let made = TrainProgram::new(&Mlp::new(sizes, Activation::Relu), &data, &options(optimization.clone())).unwrap();
     let plan = lower(&made.program, engine.backend.target()).unwrap();
     let entry = &plan.entries[made.train[0].0.index()];
     let kernels = entry.dispatches.iter().flat_map(|d| &d.kernels);
@@ -118,11 +123,11 @@ fn cost(engine: &Engine, sizes: &[usize], optimization: Optimization) -> Cost {
 fn elementwise_optimizers_are_one_pass_in_one_dispatch_and_the_others_are_known() {
     for engine in main_engines() {
         for sizes in NETWORKS {
-            let sgd = cost(&engine, sizes, Sgd::default().into());
+            let sgd = cost(&engine, sizes, &Sgd::default().into());
             assert_eq!(sgd.passes, 1, "{} {sizes:?}", engine.name);
             for optimizer in Optimizer::all() {
                 let Some(more) = more_than_sgd(&optimizer, sizes.len() - 1) else { continue };
-                let Cost { dispatches, passes } = cost(&engine, sizes, for_networks(optimizer));
+                let Cost { dispatches, passes } = cost(&engine, sizes, &for_networks(optimizer));
                 let what = format!("{} {sizes:?} {}: {dispatches} dispatches", engine.name, optimizer.name());
                 match more {
                     More::Exactly(more) => {
@@ -149,8 +154,8 @@ fn every_group_is_one_pass_and_at_most_one_dispatch() {
     for engine in main_engines() {
         for sizes in NETWORKS {
             let (plain, clipped) = (
-                cost(&engine, sizes, Sgd::default().into()).dispatches,
-                cost(&engine, sizes, Optimization { clip, ..Sgd::default().into() }).dispatches,
+                cost(&engine, sizes, &Sgd::default().into()).dispatches,
+                cost(&engine, sizes, &Optimization { clip, ..Sgd::default().into() }).dispatches,
             );
             for optimizer in elementwise() {
                 let what = format!("{} {sizes:?} {}", engine.name, optimizer.name());
@@ -158,11 +163,11 @@ fn every_group_is_one_pass_and_at_most_one_dispatch() {
                 let alike = Optimization { groups: vec![biases(optimizer)], ..optimizer.into() };
                 let three = Optimization { groups: vec![first.clone(), biases(optimizer)], ..optimizer.into() };
                 for (optimization, groups) in [(two.clone(), 2), (alike, 2), (three, 3)] {
-                    let Cost { dispatches, passes } = cost(&engine, sizes, optimization);
+                    let Cost { dispatches, passes } = cost(&engine, sizes, &optimization);
                     assert_eq!(passes, groups, "{what}");
                     assert!(dispatches < plain + groups, "{what}: {dispatches} dispatches, {plain} without groups");
                 }
-                let Cost { dispatches, passes } = cost(&engine, sizes, Optimization { clip, ..two });
+                let Cost { dispatches, passes } = cost(&engine, sizes, &Optimization { clip, ..two });
                 assert_eq!(passes, 2, "{what}, clipped");
                 assert!(dispatches <= clipped + 1, "{what}: {dispatches} dispatches, {clipped} without groups");
             }
@@ -170,34 +175,66 @@ fn every_group_is_one_pass_and_at_most_one_dispatch() {
     }
 }
 
+/// What is around an optimizer, with the dispatches that it adds to a step of so many layers, at most.
+fn around(plain: &Optimization, layers: usize) -> Vec<(&'static str, Optimization, usize)> {
+    let clip = |clip: Clip| Optimization { clip: Some(clip), ..plain.clone() };
+    let noise = Some(GradientNoise { eta: 0.1, gamma: 0.55, seed: 0 });
+    let lookahead = Some(Lookahead { k: 5, alpha: 0.5 });
+    vec![
+        // A sum in parts, and the sum of the parts.
+        ("clip by norm", clip(Clip::GlobalNorm { max: 1.0, eps: 0.0 }), 2),
+        ("skip", Optimization { skip_non_finite: true, ..plain.clone() }, 2),
+        ("clip by value", clip(Clip::Value { max: 1.0 }), 0),
+        // Every parameter has random numbers of its own, so their updates are not alike.
+        ("noise", Optimization { noise, ..plain.clone() }, layers),
+        ("lookahead", Optimization { lookahead, ..plain.clone() }, 0),
+        ("average", Optimization { average: Some(Average { decay: 0.99 }), ..plain.clone() }, 0),
+        ("accumulate", Optimization { accumulate: 2, ..plain.clone() }, 1),
+    ]
+}
+
 #[test]
 fn what_is_around_optimizers_costs_few_dispatches() {
     for engine in main_engines() {
         for sizes in NETWORKS {
             for optimizer in elementwise() {
-                let plain = Optimization::new(optimizer);
-                let sgd = cost(&engine, sizes, plain.clone());
-                let noise = Some(GradientNoise { eta: 0.1, gamma: 0.55, seed: 0 });
-                for (what, more, optimization) in [
-                    (
-                        "clip by norm",
-                        2,
-                        Optimization { clip: Some(Clip::GlobalNorm { max: 1.0, eps: 0.0 }), ..plain.clone() },
-                    ),
-                    ("clip by value", 0, Optimization { clip: Some(Clip::Value { max: 1.0 }), ..plain.clone() }),
-                    ("skip", 2, Optimization { skip_non_finite: true, ..plain.clone() }),
-                    ("noise", 0, Optimization { noise, ..plain.clone() }),
-                    ("lookahead", 0, Optimization { lookahead: Some(Lookahead { k: 5, alpha: 0.5 }), ..plain.clone() }),
-                    ("average", 0, Optimization { average: Some(Average { decay: 0.99 }), ..plain.clone() }),
-                    ("accumulate", 1, Optimization { accumulate: 2, ..plain }),
-                ] {
-                    let Cost { dispatches, passes } = cost(&engine, sizes, optimization);
-                    let name = format!("{} {sizes:?} {} {what}", engine.name, optimizer.name());
-                    assert!(dispatches <= sgd.dispatches + more, "{name}: {dispatches} dispatches, {sgd:?} without");
-                    println!("{name} {passes}");
+                let plain = optimizer.into();
+                let alone = cost(&engine, sizes, &plain).dispatches;
+                for (what, optimization, more) in around(&plain, sizes.len() - 1) {
+                    let Cost { dispatches, passes } = cost(&engine, sizes, &optimization);
+                    let what = format!("{} {sizes:?} {}, {what}", engine.name, optimizer.name());
+                    assert!(dispatches <= alone + more, "{what}: {dispatches} dispatches, {alone} without");
+                    assert!(passes == 1 || optimization.noise.is_some(), "{what}: {passes} passes");
                 }
             }
         }
+    }
+}
+
+/// Where formulas are compared with plain loops, and where cases of a form of their own are read.
+const FORMULA_TESTS: [&str; 5] = [
+    "crates/wgrad/src/optim/formula_tests.rs",
+    "crates/wgrad/src/optim/tensor_formula_tests.rs",
+    "crates/wgrad/src/optim/newton_tests.rs",
+    "tests/src/golden/sparse.rs",
+    "tests/src/golden/special.rs",
+];
+
+/// No formula is compared with itself only: every optimizer has reference numbers, or a plain loop in double precision.
+#[test]
+fn every_formula_is_checked_against_something_else() {
+    let mut checked = BTreeSet::new();
+    for name in ["optimizers_sgd.json", "optimizers_adaptive.json", "optimizers_other.json"] {
+        let Some(json) = file(name) else { continue };
+        let cases = list(&json["cases"]).unwrap().iter().filter_map(|case| golden::case(&json, case).ok());
+        checked.extend(cases.map(|trajectory| trajectory.optimization.optimizer.name()));
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let texts = FORMULA_TESTS.map(|name| std::fs::read_to_string(root.join(name)).unwrap());
+    for (page, optimizer) in Optimizer::PAGES.iter().zip(Optimizer::all()) {
+        let made = format!("{} {{", page.name);
+        let by_hand = texts.iter().any(|text| text.contains(&made));
+        assert!(by_hand || checked.contains(optimizer.name()), "{}: nothing says what it should do", page.name);
     }
 }
 

@@ -112,8 +112,7 @@ fn run_all(args: &Args) -> Result<()> {
 const fn extent(kind: Kind) -> &'static str {
     match kind {
         Kind::Lavapipe | Kind::System => "full",
-        Kind::SwiftShader => "main",
-        Kind::LlvmpipeGl => "sample",
+        Kind::SwiftShader | Kind::LlvmpipeGl => "sample",
     }
 }
 

@@ -105,6 +105,7 @@ const DRIVER_TESTS: &[&str] = &[
     "sessions",
     "debug",
     "golden",
+    "golden_optimizers",
     "golden_training",
     "optimizers",
     "programs",

@@ -89,6 +89,7 @@ impl<'g> Tensor<'g> {
         let below = positive.select(0.0, self)?.expm1()?.mul(alpha)?;
         positive.select(self, below)
     }
+
     /// `log(1 + x)`, accurate near 0.
     ///
     /// # Errors
@@ -166,7 +167,7 @@ impl<'g> Tensor<'g> {
         self.le(-3.0)?.select(0.0, self.ge(3.0)?.select(1.0, inner)?)
     }
 
-    /// `x·hard_sigmoid(x)`
+    /// `x·hard_sigmoid(x)`; the derivative at -3 is 0, and at 3 it is 1.
     ///
     /// # Errors
     /// If this is not a float tensor.

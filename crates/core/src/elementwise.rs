@@ -21,7 +21,7 @@ macro_rules! unary_methods {
 }
 unary_methods! {
     neg Neg "`-x`";
-    abs Abs "`|x|`";
+    abs Abs "`|x|`, with derivative 0 at 0";
     sign Sign "-1, 0 or 1";
     exp Exp "`e^x`";
     log Log "natural logarithm";
@@ -55,7 +55,7 @@ binary_methods! {
     sub binary Binary::Sub, "`a - b`";
     mul binary Binary::Mul, "`a · b`";
     div binary Binary::Div, "`a / b`";
-    pow binary Binary::Pow, "`a^b`";
+    pow binary Binary::Pow, "`a^b`, as C's `pow`, so `x^0` is 1. The derivative by `a` is 0 where `b` is; that by `b` is 0 where `a` is and `b` is not negative";
     minimum binary Binary::Min, "the smaller; at ties each gets half of the gradient";
     maximum binary Binary::Max, "the larger; at ties each gets half of the gradient";
     eq compare Compare::Eq, "`a = b`";

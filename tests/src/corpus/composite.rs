@@ -1,52 +1,15 @@
 //! Functions composed of several operations, which a planner may fuse whole.
 
-use wgrad::loss;
-use wgrad_core::{GraphError, Tensor};
-
 use super::{Case, by};
 use crate::sample::{Domain, Input};
 
-/// A loss of logits and labels.
-type Form = for<'g> fn(Tensor<'g>, Tensor<'g>) -> Result<Tensor<'g>, GraphError>;
-
 const RANGE: Domain = Domain::Range(-3.0, 3.0);
-const APART: Domain = Domain::Apart(0.05, 3.0);
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = activations();
-    cases.extend(statistics());
+    let mut cases = statistics();
+    cases.extend(positions());
+    cases.extend(normalised());
     cases.extend(soft());
-    cases.extend(cross_entropy());
-    cases
-}
-
-fn activations() -> Vec<Case> {
-    let mut cases = Vec::new();
-    for shape in [&[41][..], &[5, 7]] {
-        let input = |domain| vec![Input::new(shape, domain)];
-        cases.extend([
-            Case::new("square", by(shape), input(RANGE), |_, x| x[0].square()),
-            Case::new("expm1", by(shape), input(RANGE), |_, x| x[0].expm1()),
-            Case::new("gelu", by(shape), input(RANGE), |_, x| x[0].gelu()),
-            Case::new("gelu_tanh", by(shape), input(RANGE), |_, x| x[0].gelu_tanh()),
-            Case::new("silu", by(shape), input(RANGE), |_, x| x[0].silu()),
-            Case::new("softplus", by(shape), input(RANGE), |_, x| x[0].softplus(1.0)),
-            Case::new("softplus", format!("{} beta 0.5", by(shape)), input(RANGE), |_, x| x[0].softplus(0.5)),
-            Case::new("leaky_relu", by(shape), input(APART), |_, x| x[0].leaky_relu(0.125)),
-            Case::new("elu", by(shape), input(APART), |_, x| x[0].elu(0.75)),
-        ]);
-    }
-    let wide = || vec![Input::new([129], Domain::Range(-60.0, 60.0))];
-    let narrow = vec![Input::new([129], Domain::Range(-1e-3, 1e-3))];
-    cases.extend([
-        Case::new("expm1", "near 0", narrow, |_, x| x[0].expm1()).without_differences(),
-        Case::new("expm1", "wide", wide(), |_, x| x[0].expm1()).without_differences().without_second(),
-        Case::new("gelu", "wide", wide(), |_, x| x[0].gelu()).without_differences(),
-        Case::new("gelu_tanh", "wide", wide(), |_, x| x[0].gelu_tanh()).without_differences(),
-        Case::new("silu", "wide", wide(), |_, x| x[0].silu()).without_differences(),
-        Case::new("softplus", "wide", wide(), |_, x| x[0].softplus(2.0)).without_differences(),
-        Case::new("elu", "wide", wide(), |_, x| x[0].elu(1.0)).without_differences(),
-    ]);
     cases
 }
 
@@ -80,6 +43,39 @@ fn statistics() -> Vec<Case> {
     cases
 }
 
+fn positions() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (shape, axis) in [(&[9][..], 0), (&[6, 11], 1), (&[6, 11], 0), (&[3, 4, 5], 1), (&[33, 65], 1), (&[0, 3], 1)] {
+        for (values, domain) in [("", Domain::Distinct), (", with ties", Domain::Lattice(0.0))] {
+            let name = format!("{} along {axis}{values}", by(shape));
+            let input = vec![Input::new(shape, domain)];
+            cases.push(Case::new("argmax", name, input, move |_, x| x[0].argmax(axis)).without_derivative());
+        }
+    }
+    cases
+}
+
+fn normalised() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (shape, axes) in [
+        (&[12][..], &[0][..]),
+        (&[5, 9], &[1]),
+        (&[9, 5], &[0]),
+        (&[3, 4, 5], &[1, 2]),
+        (&[3, 4, 5], &[0, 2]),
+        (&[33, 65], &[1]),
+        (&[0, 3], &[1]),
+    ] {
+        let name = format!("{} over {axes:?}", by(shape));
+        let input = || vec![Input::new(shape, RANGE)];
+        cases.extend([
+            Case::new("normalized", name.clone(), input(), move |_, x| x[0].normalized(axes, 1e-5)),
+            Case::new("rms_normalized", name, input(), move |_, x| x[0].rms_normalized(axes, 1e-6)),
+        ]);
+    }
+    cases
+}
+
 fn soft() -> Vec<Case> {
     let mut cases = Vec::new();
     for (shape, axis) in
@@ -107,40 +103,5 @@ fn soft() -> Vec<Case> {
             Case::new("logsumexp", name, shifted(), |_, x| x[0].logsumexp(&[1], false)).without_differences(),
         ]);
     }
-    cases
-}
-
-/// Softmax cross-entropy with integer labels, which is one kernel forward and backward.
-fn cross_entropy() -> Vec<Case> {
-    let inputs = |rows: usize, classes: u32, domain| {
-        vec![Input::new([rows, classes as usize], domain), Input::new([rows], Domain::Index(classes))]
-    };
-    let mut cases = Vec::new();
-    for (rows, classes) in [(1, 1), (1, 2), (7, 3), (32, 10), (65, 33), (128, 10)] {
-        let forms: [(&str, Form); 4] = [
-            ("mean", |z, t| loss::cross_entropy(z, t)),
-            ("per row", |z, t| loss::cross_entropy_per_row(z, t)),
-            ("by log_softmax", |z, t| z.log_softmax(1)?.pick_per_row(t)?.mean(&[0], false)?.neg()),
-            ("per row by log_softmax", |z, t| z.log_softmax(1)?.pick_per_row(t)?.neg()),
-        ];
-        for (form, f) in forms {
-            let name = format!("{rows}x{classes} {form}");
-            cases.push(Case::new("cross_entropy", name, inputs(rows, classes, RANGE), move |_, x| f(x[0], x[1])));
-        }
-    }
-    cases.push(
-        Case::new("cross_entropy", "large logits", inputs(16, 5, Domain::Range(-1000.0, 1000.0)), |_, x| {
-            loss::cross_entropy(x[0], x[1])
-        })
-        .without_differences(),
-    );
-    let mut behind = inputs(20, 6, RANGE);
-    behind.push(Input::new([6, 6], Domain::Range(-1.0, 1.0)));
-    cases.push(Case::new("cross_entropy", "behind a layer", behind, |_, x| {
-        loss::cross_entropy(x[0].matmul(x[2])?, x[1])
-    }));
-    let pair = || vec![Input::new([9, 5], RANGE), Input::new([9, 5], RANGE)];
-    cases.push(Case::new("mse", "9x5", pair(), |_, x| loss::mse(x[0], x[1])));
-    cases.push(Case::new("mse", "9x5 per row", pair(), |_, x| loss::mse_per_row(x[0], x[1])));
     cases
 }

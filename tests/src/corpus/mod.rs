@@ -4,8 +4,11 @@
 //! engine ([`crate::parity`]), checked against finite differences ([`crate::gradients`]), and its kernels are translated for
 //! every shading language ([`crate::shaders`]). [`kind`] names every operation exhaustively, so a new one without a case fails.
 
+mod activation;
 mod composite;
 mod large;
+mod layers;
+mod loss;
 mod matmul;
 mod reduce;
 mod scalar;
@@ -188,6 +191,9 @@ pub const GROUPS: &[Group] = &[
     ("matmul", matmul::cases),
     ("structure", structure::cases),
     ("composite", composite::cases),
+    ("activation", activation::cases),
+    ("loss", loss::cases),
+    ("layers", layers::cases),
     ("large", large::cases),
 ];
 

@@ -8,6 +8,7 @@ pub mod check;
 pub mod hyper;
 mod losses;
 pub mod mlp;
+mod norm;
 pub mod ops;
 pub mod optimizers;
 pub mod recorded;

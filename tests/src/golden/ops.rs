@@ -23,6 +23,8 @@ pub struct OpCase {
     pub wanted: Vec<Reference>,
     /// Largest deviation of single precision that the reference recorded.
     pub f32_dev: f64,
+    /// How far the recorded gradients may be off themselves.
+    pub reference_error: f64,
 }
 
 /// The cases of a file of operations: one list, under the name `cases` or `edge`.
@@ -65,9 +67,18 @@ pub fn case(case: &Value) -> Result<OpCase, String> {
         inputs.push(feed(&format!("input{i}"), reference)?);
     }
     let ignores = references.iter().any(|reference| reference.int && reference.data.iter().any(|&v| v < 0.0));
-    let out = build(&builder, op, &case["attrs"], &inputs, ignores)?;
-    let mut outputs = vec![out];
+    let (out, extra) = match op {
+        "batch_norm_train" | "batch_norm_eval" => super::norm::batch_norm(&builder, &case["attrs"], op, &inputs)?,
+        _ => (build(&builder, op, &case["attrs"], &inputs, ignores)?, vec![]),
+    };
+    let mut outputs = vec![("out".to_owned(), out)];
     let mut wanted = vec![tensor(&case["out"])?];
+    for (name, value) in case["extra_out"].as_object().into_iter().flatten() {
+        let further =
+            extra.iter().find(|(known, _)| known == name).ok_or_else(|| format!("no further result '{name}'"))?;
+        outputs.push((name.clone(), further.1));
+        wanted.push(tensor(value)?);
+    }
     if case["in_grads"].is_array() {
         let upstream = feed("out_grad", &tensor(&case["out_grad"])?)?;
         let mut wrt = Vec::new();
@@ -82,18 +93,21 @@ pub fn case(case: &Value) -> Result<OpCase, String> {
             .and_then(|product| product.sum_all())
             .and_then(|loss| builder.grad(loss, &wrt))
             .map_err(|e| e.to_string())?;
-        outputs.extend(gradients);
+        outputs.extend(gradients.into_iter().enumerate().map(|(i, gradient)| (format!("gradient {i}"), gradient)));
     }
-    for (i, (output, wanted)) in outputs.iter().zip(&wanted).enumerate() {
+    for ((name, output), wanted) in outputs.into_iter().zip(&wanted) {
         if *output.shape() != *wanted.shape {
-            return Err(format!("result {i} has shape {}, wanted {:?}", output.shape(), wanted.shape));
+            return Err(format!("'{name}' has shape {}, wanted {:?}", output.shape(), wanted.shape));
         }
-        let name = if i == 0 { "out".to_owned() } else { format!("gradient {i}") };
         entry.fetches.push(Fetch { name, node: output.id() });
     }
     let f32_dev = number(&case["f32_dev"]).unwrap_or(0.0);
+    // The reference normalised once more on the way back, as x/σ - mean/σ, of which a large mean takes the last digits.
+    let numbers = references.first().into_iter().flat_map(|reference| &reference.data);
+    let largest = numbers.filter(|v| v.is_finite()).fold(0.0, |m: f64, v| m.max(v.abs()));
+    let reference_error = if op == "layer_norm" { f64::EPSILON * largest } else { 0.0 };
     let program = Program { graph: builder.into_graph(), entries: vec![entry] };
-    Ok(OpCase { op: op.to_owned(), name: name(case), program, feeds, wanted, f32_dev })
+    Ok(OpCase { op: op.to_owned(), name: name(case), program, feeds, wanted, f32_dev, reference_error })
 }
 
 fn typed(reference: &Reference) -> Result<(TensorType, Data), String> {

@@ -170,13 +170,17 @@ impl Trajectory {
         self.recorded.iter().try_for_each(|recorded| recorded.check(self, &history))
     }
 
-    /// Makes steps in f32, each from the oracle's state, and compares all variables and fetches with the oracle's.
+    /// Makes steps in f32, each from the oracle's state, and compares all variables and fetches with the oracle's. Every step is also
+    /// made in a run on its own.
     ///
     /// # Errors
     /// The first that differs, or what the backend says.
-    pub fn steps_agree(&self, engine: &Engine, steps: Steps) -> Result<(), String> {
+    pub fn agrees(&self, engine: &Engine, steps: Steps) -> Result<(), String> {
         let mut oracle = self.oracle()?;
         let mut session = engine.prepare(&self.program)?;
+        if steps == Steps::Every {
+            self.run_alone(session.as_mut()).map_err(|m| format!("in a run on its own: {m}"))?;
+        }
         for step in 1..=self.steps {
             let made = match steps {
                 Steps::Every => true,
@@ -207,25 +211,21 @@ impl Trajectory {
         Ok(())
     }
 
-    /// Makes the whole run in f32 on its own, state and all, and compares the parameters with the reference's where that says how far
-    /// single precision deviated.
-    ///
-    /// # Errors
-    /// The first parameter that deviates more than [`RUN_FACTOR`] times as far, or what the backend says.
-    pub fn runs(&self, engine: &Engine) -> Result<(), String> {
-        let mut session = engine.prepare(&self.program)?;
+    /// Makes the whole run, state and all, and compares the parameters with the reference's where that says how far single precision
+    /// deviated: here it may be [`RUN_FACTOR`] times as far.
+    fn run_alone(&self, session: &mut dyn Session) -> Result<(), String> {
         for (variable, values) in &self.start {
             let data = Data::Float(values.clone()).to_host();
             session.write(*variable, data.as_slice()).map_err(|e| e.to_string())?;
         }
         for step in 1..=self.f32_dev.keys().next_back().copied().unwrap_or(0) {
             for index in 0..self.program.entries.len() {
-                engine::run_session(session.as_mut(), entry(index), &self.feeds(step, index))?;
+                engine::run_session(session, entry(index), &self.feeds(step, index))?;
             }
             let Some(deviation) = self.f32_dev.get(&step) else { continue };
             let wanted = self.wanted.get(&step).ok_or("a deviation of nothing")?;
             for (&variable, wanted) in self.parameters.iter().zip(wanted) {
-                compare(&read(session.as_mut(), variable)?, wanted, |_| RUN_FACTOR * deviation)
+                compare(&read(session, variable)?, wanted, |_| RUN_FACTOR * deviation)
                     .map_err(|m| format!("step {step}: {m}"))?;
             }
         }

@@ -29,11 +29,41 @@ pub const COMPOSITES: &[&str] = &[
     "softplus",
     "leaky_relu",
     "elu",
+    "selu",
+    "mish",
+    "softsign",
+    "clamp",
+    "hard_tanh",
+    "hard_sigmoid",
+    "hard_swish",
+    "prelu",
+    "log1p",
+    "log_sigmoid",
+    "argmax",
+    "normalized",
+    "rms_normalized",
     "pick_per_row",
     "cross_entropy",
+    "nll",
     "mse",
+    "l1",
+    "huber",
+    "smooth_l1",
+    "bce_with_logits",
+    "kl_div",
+    "hinge",
+    "multi_margin",
     "linear",
+    "batch_norm",
+    "layer_norm",
+    "rms_norm",
+    "dropout",
+    "embedding",
+    "residual",
 ];
+
+/// Those of them that have no derivative.
+const WITHOUT_DERIVATIVE: &[&str] = &["argmax"];
 
 /// Whether an operation has a derivative that cases have to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +182,11 @@ pub fn facts(case: &Case) -> Facts {
     let mut facts = Facts {
         op: case.op.clone(),
         on_subject: COMPOSITES.contains(&case.op.as_str()),
-        derivative: Derivative::Has,
+        derivative: if WITHOUT_DERIVATIVE.contains(&case.op.as_str()) {
+            Derivative::HasNone("gives integers")
+        } else {
+            Derivative::Has
+        },
         orders: [false; 2],
         telling: false,
         problems: vec![],

@@ -80,7 +80,12 @@ pub(super) struct Job {
     kind: Kind,
     name: &'static str,
     optimizer: Optimization,
+    /// Whether it runs where only a sample does: the first variant of an optimizer on fed gradients, and of networks a few.
+    pub(super) sampled: bool,
 }
+
+/// Networks of the sample, by the name of their optimizers.
+const NETWORKS_SAMPLED: [&str; 3] = ["adam", "muon", "everything"];
 
 impl Job {
     /// Its name, for filters and messages.
@@ -118,9 +123,18 @@ impl Job {
 pub(super) fn jobs() -> Vec<Job> {
     let of = |kind: Kind| {
         let suited = optimizers().into_iter().filter(move |(_, optimizer)| kind.suits(optimizer));
-        suited.map(move |(name, optimizer)| Job { kind, name, optimizer })
+        suited.map(move |(name, optimizer)| Job { kind, name, optimizer, sampled: false })
     };
-    Kind::ALL.into_iter().flat_map(of).collect()
+    let mut jobs: Vec<Job> = Kind::ALL.into_iter().flat_map(of).collect();
+    let mut seen = BTreeSet::new();
+    for job in &mut jobs {
+        let is_first = seen.insert(job.kind.op(&job.optimizer));
+        job.sampled = match job.kind {
+            Kind::Fed | Kind::Table => is_first || job.name == "everything",
+            Kind::Training => NETWORKS_SAMPLED.contains(&job.name),
+        };
+    }
+    jobs
 }
 
 /// Runs the steps on engines.

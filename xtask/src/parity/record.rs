@@ -38,9 +38,9 @@ an adapter is its *extent*. The CPU engines run everything always.
 
 | extent | on the adapter |
 | --- | --- |
-| full | every case on every engine; in second order one case of each operation, fused and unfused |
-| main | every case on `gpu` and `gpu-guarded`; in second order on `gpu`, and on `gpu-unfused`, one case of each operation |
-| sample | one case of each operation on `gpu` |
+| full | every case on every engine; in second order one case of each operation, fused and unfused; every variant of every optimizer on `gpu`, a sample of them on the others |
+| main | every case on `gpu` and `gpu-guarded`; in second order on `gpu`, and on `gpu-unfused`, one case of each operation; optimizers as in full |
+| sample | one case of each operation, one variant of each optimizer and a few networks on `gpu` |
 
 ## On your own GPU
 

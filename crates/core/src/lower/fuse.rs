@@ -46,10 +46,11 @@ impl Pool<'_> {
                 for &c in &self.edges[p] {
                     let (Some(producer), Some(consumer)) = (&self.kernels[p], &self.kernels[c]) else { continue };
                     // An optimizer's pass over all parameters is worth more than saving one of its reads.
-                    if self.updates(consumer) && producer.kind != Kind::Map || detour(&self.edges, p, c) {
+                    if self.updates(consumer) && producer.kind != Kind::Map {
                         continue;
                     }
-                    if let Some(merged) = self.merge(producer, consumer) {
+                    // Whether they fit is mostly plain at once, while looking for a detour may go through the whole program.
+                    if let Some(merged) = self.merge(producer, consumer).filter(|_| !detour(&self.edges, p, c)) {
                         self.replace(p, c, merged);
                         changed = true;
                         continue 'again;
@@ -102,10 +103,11 @@ impl Pool<'_> {
         let alike = std::mem::discriminant(&first.kind) == std::mem::discriminant(&second.kind)
             && !matches!(first.kind, Kind::MatMul(_))
             && self.updates(first) == self.updates(second);
-        if !alike || reaches(&self.edges, a, b) || reaches(&self.edges, b, a) {
+        if !alike {
             return None;
         }
-        self.merge(first, second)
+        let merged = self.merge(first, second)?;
+        (!reaches(&self.edges, a, b) && !reaches(&self.edges, b, a)).then_some(merged)
     }
 
     fn replace(&mut self, first: usize, second: usize, merged: Kernel) {
@@ -278,13 +280,13 @@ pub(super) fn own_point(kernel: &Kernel, per_element: bool) -> Index {
 }
 
 fn detour(edges: &Edges, from: usize, to: usize) -> bool {
-    let mut seen = BTreeSet::new();
+    let mut seen = vec![false; edges.len()];
     let mut open: Vec<usize> = edges[from].iter().copied().filter(|&s| s != to).collect();
     while let Some(k) = open.pop() {
         if k == to {
             return true;
         }
-        if seen.insert(k) {
+        if !std::mem::replace(&mut seen[k], true) {
             open.extend(&edges[k]);
         }
     }

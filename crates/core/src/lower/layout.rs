@@ -87,15 +87,15 @@ impl Layout {
     }
 
     fn place_variables(&mut self, graph: &Graph, target: &Target, ranks: &[usize]) -> Result<(), PlanError> {
-        let mut arenas: BTreeMap<(BufferClass, DType), Vec<([usize; 2], usize)>> = BTreeMap::new();
+        let mut arenas: BTreeMap<(BufferClass, DType), Vec<[usize; 3]>> = BTreeMap::new();
         for (v, decl) in graph.variables().iter().enumerate() {
-            let (class, rank) = match &decl.role {
-                Role::Parameter => (BufferClass::Parameters, [ranks[v], v]),
+            let (class, leader) = match &decl.role {
+                Role::Parameter => (BufferClass::Parameters, v),
                 // In the order of their parameters, so that equal updates walk all arenas in step.
-                Role::State { slot, of } => (BufferClass::State(slot.clone()), [ranks[of.index()], of.index()]),
-                Role::Other => (BufferClass::Variables, [ranks[v], v]),
+                Role::State { slot, of } => (BufferClass::State(slot.clone()), of.index()),
+                Role::Other => (BufferClass::Variables, v),
             };
-            arenas.entry((class, decl.ty.dtype)).or_default().push((rank, v));
+            arenas.entry((class, decl.ty.dtype)).or_default().push([ranks[leader], leader, v]);
         }
         let nowhere = Place { buffer: BufferId::from_index(0), offset: 0 };
         self.variables = vec![nowhere; graph.variables().len()];
@@ -103,7 +103,7 @@ impl Layout {
             members.sort_unstable();
             let mut len = 0;
             let mut open: Option<BufferId> = None;
-            for (_, v) in members {
+            for [_, _, v] in members {
                 let decl = &graph.variables()[v];
                 let size = decl.ty.shape.len().next_multiple_of(4);
                 if size > self.tensor_len_max {

@@ -53,6 +53,16 @@ fn a_pass_waits_for_nothing_that_waits_for_it() {
     assert!(plan.entries[0].dispatches.len() >= 2, "{plan}");
 }
 
+#[test]
+fn updates_of_two_kinds_that_take_turns_are_two_passes() {
+    let plan = plan([8].as_slice(), |[a, b, c, d]: [Tensor<'_>; 4]| {
+        Ok(vec![(0, a.mul(2.0)?), (1, b.add(1.0)?), (2, c.mul(2.0)?), (3, d.add(1.0)?)])
+    });
+    assert_eq!(plan.entries[0].dispatches.iter().map(|d| d.kernels.len()).sum::<usize>(), 2, "{plan}");
+    let offsets: Vec<_> = plan.variables.iter().map(|v| v.place.offset).collect();
+    assert_eq!(offsets, [0, 16, 8, 24], "those of a kind lie together");
+}
+
 /// Gradients end to end, each starting at a multiple of four, and multiplied by what brings their norm down to 1.
 fn clip<'g>(b: &'g Builder, grads: Vec<Tensor<'g>>) -> Result<Vec<Tensor<'g>>, GraphError> {
     let (mut pieces, mut starts, mut at) = (vec![], vec![], 0);

@@ -20,17 +20,43 @@ impl Default for Dropout {
     }
 }
 
+/// Random floats are multiples of one in this many.
+const PARTS: f64 = 16_777_216.0;
+
+impl Dropout {
+    /// What training makes of `x` with random floats of its shape, uniform on `[0, 1)`.
+    ///
+    /// # Errors
+    /// If `p` is out of range or the shapes differ.
+    pub fn train<'g>(&self, x: Tensor<'g>, random: Tensor<'g>) -> Result<Tensor<'g>, Error> {
+        let p = self.checked()?;
+        if x.shape() != random.shape() {
+            return Err(refused(format!("{random} is not of the shape of {x}")));
+        }
+        // A bound that single precision holds exactly, so that no backend sees another mask.
+        let kept = random.ge((p * PARTS).round() / PARTS)?;
+        Ok(kept.select(x.mul(1.0 / (1.0 - p))?, 0.0)?)
+    }
+
+    fn checked(&self) -> Result<f64, Error> {
+        let Self { p } = *self;
+        if (0.0..1.0).contains(&p) {
+            Ok(p)
+        } else {
+            Err(refused(format!("p is {p}, but must be at least 0 and below 1")))
+        }
+    }
+}
+
+fn refused(reason: String) -> Error {
+    Error::Model { what: "dropout".to_owned(), reason }
+}
+
 impl Module for Dropout {
     fn forward<'g>(&self, params: &Params<'g>, x: Tensor<'g>) -> Result<Tensor<'g>, Error> {
-        let Self { p } = *self;
-        if !(0.0..1.0).contains(&p) {
-            let reason = format!("p is {p}, but must be at least 0 and below 1");
-            return Err(Error::Model { what: "dropout".to_owned(), reason });
-        }
-        if p == 0.0 || !params.is_training() {
+        if self.checked()? == 0.0 || !params.is_training() {
             return Ok(x);
         }
-        let kept = params.uniform(x.shape())?.ge(p)?;
-        Ok(kept.select(x.mul(1.0 / (1.0 - p))?, 0.0)?)
+        self.train(x, params.uniform(x.shape())?)
     }
 }

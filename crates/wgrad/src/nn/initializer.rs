@@ -1,8 +1,11 @@
-//! Initial values of parameters: Glorot & Bengio 2010 (Xavier) and He et al. 2015 (Kaiming), uniform and normal.
+//! Initial values of parameters: LeCun et al. 1998, Glorot & Bengio 2010 (Xavier), He et al. 2015 (Kaiming), Saxe et al. 2014
+//! (orthogonal).
 
 use std::sync::Arc;
 
 use wgrad_core::{Init, Scalar, Shape};
+
+use crate::nn::draws::{orthogonal, truncated_normal};
 
 /// Which neighbours of a neuron the Kaiming variance counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +41,21 @@ pub enum Initializer {
         /// Standard deviation.
         std: f64,
     },
+    /// `N(mean, std²)` on the condition that it lies in `[low, high]`, which may be infinite; no value is moved to a bound.
+    TruncatedNormal {
+        /// Mean of the normal distribution; that of the values only if the bounds lie evenly around it.
+        mean: f64,
+        /// Its standard deviation, above 0.
+        std: f64,
+        /// Least value.
+        low: f64,
+        /// Greatest value.
+        high: f64,
+    },
+    /// `U(-b, b)` with `b = √(3/fan_in)`.
+    LecunUniform,
+    /// `N(0, s²)` with `s = √(1/fan_in)`.
+    LecunNormal,
     /// `U(-b, b)` with `b = gain·√(3/fan)`.
     KaimingUniform {
         /// Factor for the activation: [`Activation::gain`](crate::nn::Activation::gain).
@@ -62,13 +80,19 @@ pub enum Initializer {
         /// Factor for the activation.
         gain: f64,
     },
+    /// As a matrix `M` of the first axis by the rest: `gain` times one with orthonormal rows, or columns where there are more rows than
+    /// columns, drawn evenly from all of these. Computed here, in time proportional to its elements times its shorter side.
+    Orthogonal {
+        /// Factor for the activation.
+        gain: f64,
+    },
 }
 
 impl Initializer {
     /// The initial value of a variable of that shape, from one stream of a seed.
     ///
     /// # Errors
-    /// Why there is none: a fan of a shape with fewer than two axes, or parameters that are no distribution.
+    /// Why there is none: a fan or a matrix of a shape with fewer than two axes, or parameters that are no distribution.
     pub fn init(&self, shape: &Shape, seed: u64, stream: u32) -> Result<Init, String> {
         let uniform = |low: f64, high: f64| {
             if low.is_finite() && high.is_finite() && low <= high {
@@ -90,6 +114,11 @@ impl Initializer {
             Self::Values(v) => Ok(Init::F32(Arc::clone(v))),
             Self::Uniform { low, high } => uniform(*low, *high),
             Self::Normal { mean, std } => normal(*mean, *std),
+            Self::TruncatedNormal { mean, std, low, high } => {
+                truncated_normal([*mean, *std, *low, *high], elements(shape)?, seed, stream).map(given)
+            }
+            Self::LecunUniform => Self::KaimingUniform { gain: 1.0, fan: Fan::In }.init(shape, seed, stream),
+            Self::LecunNormal => Self::KaimingNormal { gain: 1.0, fan: Fan::In }.init(shape, seed, stream),
             Self::KaimingUniform { gain, fan } => {
                 let bound = gain * (3.0 / fan.of(shape)?).sqrt();
                 uniform(-bound, bound)
@@ -102,8 +131,27 @@ impl Initializer {
             Self::XavierNormal { gain } => {
                 normal(0.0, gain * (2.0 / (Fan::In.of(shape)? + Fan::Out.of(shape)?)).sqrt())
             }
+            Self::Orthogonal { gain } if !(gain.is_finite() && *gain >= 0.0) => {
+                Err(format!("the gain of an orthogonal matrix is {gain}, but must be at least 0 and finite"))
+            }
+            Self::Orthogonal { gain } => {
+                let rows = match **shape {
+                    [rows, _, ..] => rows,
+                    _ => return Err(format!("a shape of fewer than two axes, {shape}, is no matrix")),
+                };
+                // Without rows there are no elements either.
+                Ok(given(orthogonal(rows, elements(shape)? / rows.max(1), *gain, seed, stream)))
+            }
         }
     }
+}
+
+fn given(values: Vec<f32>) -> Init {
+    Init::F32(values.into())
+}
+
+fn elements(shape: &Shape) -> Result<usize, String> {
+    shape.checked_len().ok_or_else(|| format!("{shape} has too many elements"))
 }
 
 impl Fan {
@@ -158,6 +206,12 @@ mod tests {
         assert_eq!(
             message(negative, Shape::from([3])),
             "there is no normal distribution with mean 0 and standard deviation -1"
+        );
+        let orthogonal = |gain| Initializer::Orthogonal { gain };
+        assert_eq!(message(orthogonal(1.0), Shape::from([3])), "a shape of fewer than two axes, [3], is no matrix");
+        assert_eq!(
+            message(orthogonal(-1.0), Shape::from([3, 3])),
+            "the gain of an orthogonal matrix is -1, but must be at least 0 and finite"
         );
     }
 }

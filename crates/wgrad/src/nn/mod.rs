@@ -3,6 +3,7 @@
 //! training step, the shorter last batch, evaluation and prediction, all over the same variables.
 
 mod activation;
+mod draws;
 mod dropout;
 mod embedding;
 mod initializer;
@@ -18,7 +19,7 @@ pub use embedding::Embedding;
 pub use initializer::{Fan, Initializer};
 pub use linear::Linear;
 pub use mlp::Mlp;
-pub use norm::{BatchNorm1d, LayerNorm, RmsNorm};
+pub use norm::{BatchNorm1d, BatchNormTensors, BatchNormTrained, LayerNorm, RmsNorm};
 pub use params::{MODEL_RANDOM_FEED, Params};
 pub use sequential::{Residual, Sequential};
 

@@ -21,6 +21,30 @@ pub struct BatchNorm1d {
     pub momentum: f64,
 }
 
+/// What batch normalisation works with: one number for each channel in each, `[channels]`.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchNormTensors<'g> {
+    /// Scale.
+    pub weight: Tensor<'g>,
+    /// Shift.
+    pub bias: Tensor<'g>,
+    /// Running mean.
+    pub running_mean: Tensor<'g>,
+    /// Running variance.
+    pub running_var: Tensor<'g>,
+}
+
+/// What batch normalisation makes of a batch in training.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchNormTrained<'g> {
+    /// Of the shape of the batch.
+    pub output: Tensor<'g>,
+    /// `(1 - momentum)·running + momentum·mean`, a constant for differentiation.
+    pub running_mean: Tensor<'g>,
+    /// The same of the unbiased variance.
+    pub running_var: Tensor<'g>,
+}
+
 /// Normalises the last axes, then scales and shifts them (Ba et al. 2016): `weight·(x - mean)/√(var + eps) + bias` with the biased
 /// variance. Parameters: `weight` (1) and `bias` (0), of the shape of those axes.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,44 +86,92 @@ impl RmsNorm {
     }
 }
 
-impl Module for BatchNorm1d {
-    fn forward<'g>(&self, params: &Params<'g>, x: Tensor<'g>) -> Result<Tensor<'g>, Error> {
+impl BatchNorm1d {
+    /// What training makes of a batch, and the running means after it.
+    ///
+    /// # Errors
+    /// If `x` does not fit or has fewer than two values for each channel, or a hyperparameter is out of range.
+    pub fn train<'g>(&self, x: Tensor<'g>, of: &BatchNormTensors<'g>) -> Result<BatchNormTrained<'g>, Error> {
+        let Layout { reduced, per_channel } = self.layout(x)?;
+        let shape = x.shape();
+        let count = reduced.iter().map(|&axis| shape[axis]).product::<usize>();
+        if count < 2 {
+            let reason =
+                format!("{x} has {count} values for each channel, but a variance takes two; leave the batch out");
+            return Err(self.refuses(reason));
+        }
+        let (mean, var) = (x.mean(&reduced, false)?, x.var(&reduced, 1.0, false)?);
+        let next = |running: Tensor<'g>, new: Tensor<'g>| {
+            running.mul(1.0 - self.momentum)?.add(new.detach()?.mul(self.momentum)?)
+        };
+        let output = x
+            .normalized(&reduced, self.eps)?
+            .mul(of.weight.reshape(per_channel.clone())?)?
+            .add(of.bias.reshape(per_channel)?)?;
+        Ok(BatchNormTrained {
+            output,
+            running_mean: next(of.running_mean, mean)?,
+            running_var: next(of.running_var, var)?,
+        })
+    }
+
+    /// What evaluation makes of `x`: nothing depends on the batch.
+    ///
+    /// # Errors
+    /// If `x` does not fit, or a hyperparameter is out of range.
+    pub fn evaluate<'g>(&self, x: Tensor<'g>, of: &BatchNormTensors<'g>) -> Result<Tensor<'g>, Error> {
+        let Layout { reduced: _, per_channel } = self.layout(x)?;
+        let beside = |tensor: Tensor<'g>| tensor.reshape(per_channel.clone());
+        let deviation = x.sub(beside(of.running_mean)?)?;
+        let normalized = deviation.mul(beside(of.running_var.add(self.eps)?.rsqrt()?)?)?;
+        Ok(normalized.mul(beside(of.weight)?)?.add(beside(of.bias)?)?)
+    }
+
+    fn layout(&self, x: Tensor<'_>) -> Result<Layout, Error> {
         let Self { channels, eps, momentum } = *self;
-        let what = || format!("batch normalisation of {channels} channels");
         let shape = x.shape();
         if shape.get(1) != Some(&channels) {
-            let reason = format!("cannot take {x}: its second axis must have size {channels}");
-            return Err(Error::Model { what: what(), reason });
+            return Err(self.refuses(format!("cannot take {x}: its second axis must have size {channels}")));
         }
         if !(0.0..=1.0).contains(&momentum) || !(eps >= 0.0 && eps.is_finite()) {
             let reason = format!("momentum is {momentum} and eps {eps}, but they must be from 0 to 1, and at least 0");
-            return Err(Error::Model { what: what(), reason });
+            return Err(self.refuses(reason));
         }
-        let axes: Vec<usize> = (0..shape.rank()).filter(|&axis| axis != 1).collect();
-        // One number for each channel, beside the axes after it.
-        let per_channel: Vec<usize> =
-            std::iter::once(channels).chain(std::iter::repeat_n(1, shape.rank() - 2)).collect();
-        let weight = params.get("weight", [channels], &Initializer::Constant(1.0))?.reshape(per_channel.clone())?;
-        let bias = params.get("bias", [channels], &Initializer::Zeros)?.reshape(per_channel.clone())?;
-        let running_mean = params.state("running_mean", [channels], 0.0)?;
-        let running_var = params.state("running_var", [channels], 1.0)?;
-        let normalized = if params.is_training() {
-            let count = axes.iter().map(|&axis| shape[axis]).product::<usize>();
-            if count < 2 {
-                let reason = format!("{x} has {count} values for each channel, but a variance takes two; leave the batch out");
-                return Err(Error::Model { what: what(), reason });
-            }
-            let (mean, var) = (x.mean(&axes, false)?, x.var(&axes, 1.0, false)?);
-            for (running, new) in [(running_mean, mean), (running_var, var)] {
-                let next = running.mul(1.0 - momentum)?.add(new.detach()?.mul(momentum)?)?;
-                params.update(running, next)?;
-            }
-            x.normalized(&axes, eps)?
-        } else {
-            let scale = running_var.add(eps)?.rsqrt()?.reshape(per_channel.clone())?;
-            x.sub(running_mean.reshape(per_channel)?)?.mul(scale)?
+        Ok(Layout {
+            reduced: (0..shape.rank()).filter(|&axis| axis != 1).collect(),
+            per_channel: std::iter::once(channels).chain(std::iter::repeat_n(1, shape.rank() - 2)).collect(),
+        })
+    }
+
+    fn refuses(&self, reason: String) -> Error {
+        Error::Model { what: format!("batch normalisation of {} channels", self.channels), reason }
+    }
+}
+
+/// Where the channels lie.
+struct Layout {
+    /// The axes that are none.
+    reduced: Vec<usize>,
+    /// The shape that sets one number for each channel beside the axes after it.
+    per_channel: Vec<usize>,
+}
+
+impl Module for BatchNorm1d {
+    fn forward<'g>(&self, params: &Params<'g>, x: Tensor<'g>) -> Result<Tensor<'g>, Error> {
+        let shape = [self.channels];
+        let of = BatchNormTensors {
+            weight: params.get("weight", shape, &Initializer::Constant(1.0))?,
+            bias: params.get("bias", shape, &Initializer::Zeros)?,
+            running_mean: params.state("running_mean", shape, 0.0)?,
+            running_var: params.state("running_var", shape, 1.0)?,
         };
-        Ok(normalized.mul(weight)?.add(bias)?)
+        if !params.is_training() {
+            return self.evaluate(x, &of);
+        }
+        let BatchNormTrained { output, running_mean, running_var } = self.train(x, &of)?;
+        params.update(of.running_mean, running_mean)?;
+        params.update(of.running_var, running_var)?;
+        Ok(output)
     }
 }
 

@@ -109,11 +109,9 @@ impl<'g> Around<'g> {
     ) -> Result<(Vec<Tensor<'g>>, Option<Tensor<'g>>), GraphError> {
         let mut gradients = self.totals(gradients)?;
         if let Some((state, std)) = self.noise {
-            let shapes: Vec<_> = order.iter().map(|&i| gradients[i].shape()).collect();
-            let total: usize = shapes.iter().map(|shape| shape.len().next_multiple_of(4)).sum();
-            let noise = parts(self.builder.normal(state, 0, [total])?, &shapes)?;
-            for (&i, noise) in order.iter().zip(noise) {
-                gradients[i] = gradients[i].add(noise.mul(std)?)?;
+            for (stream, gradient) in (0..).zip(&mut gradients) {
+                let noise = self.builder.normal(state, stream, gradient.shape())?;
+                *gradient = gradient.add(noise.mul(std)?)?;
             }
         }
         if let Some(Clip::Value { max }) = self.clip {

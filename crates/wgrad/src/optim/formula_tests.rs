@@ -5,8 +5,8 @@ use wgrad_cpu_ref::{Oracle, OracleFeed};
 
 use crate::ids::feed_id;
 use crate::optim::{
-    AdaBound, Adadelta, Adagrad, Adam, AdamW, Adamax, AdamaxEps, Adan, AmsGrad, DecayScale, EpsPlacement, MomentumEma, NAdam,
-    Nesterov, NesterovVelocity, Optimization, Optimizer, RAdam, RmsProp, Schedules, SgdW, State,
+    AdaBound, Adadelta, Adagrad, Adam, AdamW, Adamax, AdamaxEps, Adan, AmsGrad, DecayScale, EpsPlacement, MomentumEma,
+    NAdam, Nesterov, NesterovVelocity, Optimization, Optimizer, RAdam, RmsProp, Schedules, SgdW, State,
 };
 use crate::schedule::{Constant, Piecewise};
 
@@ -24,7 +24,12 @@ pub(super) fn offset(t: f64, i: usize) -> f64 {
 }
 
 /// The parameters after every step on the oracle.
-pub(super) fn walk(optimization: &Optimization) -> Vec<Vec<f64>> {
+fn walk(optimization: &Optimization) -> Vec<Vec<f64>> {
+    walk_from(optimization, START)
+}
+
+/// The parameters, all three in one tensor, after every step on the oracle.
+pub(super) fn walk_from(optimization: &Optimization, start: [f64; 3]) -> Vec<Vec<f64>> {
     let builder = Builder::new();
     let shape = TensorType::f32([3, 1]);
     let p = builder.variable("p", shape.clone(), Init::Fill(Scalar::F32(0.0)), Role::Parameter).unwrap();
@@ -41,7 +46,7 @@ pub(super) fn walk(optimization: &Optimization) -> Vec<Vec<f64>> {
     let program = Program { graph: builder.into_graph(), entries: vec![entry] };
     let mut oracle = Oracle::new(&program).unwrap();
     let variable = VarId::from_index(0);
-    oracle.write(variable, &START).unwrap();
+    oracle.write(variable, &start).unwrap();
     let step = |step: u64| {
         let offsets: Vec<f64> = (0..3).map(|i| offset(step as f64, i)).collect();
         let feeds = [OracleFeed::F64(&optimization.scalars(step, 1.0)), OracleFeed::F64(&offsets)];

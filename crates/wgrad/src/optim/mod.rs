@@ -153,6 +153,8 @@ impl Optimizer {
 
 #[cfg(test)]
 mod formula_tests;
+#[cfg(test)]
+mod tensor_formula_tests;
 
 #[cfg(test)]
 mod tests {

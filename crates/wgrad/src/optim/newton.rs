@@ -7,8 +7,7 @@ use crate::optim::{
     Base, Group, GroupValues, HostNumber, Hyperparameter, NewValues, Now, Number, Range, Slot, UpdateRule,
 };
 
-/// Elements of all parameters together for which [`NewtonSolver::Cholesky`] is offered: a pass through the gradients is part of the
-/// program for each of them.
+/// Elements of all parameters together for which [`NewtonSolver::Cholesky`] is offered. A program for 60 takes seconds to plan.
 const DIRECT_MAX: usize = 64;
 
 /// Newton's method, full or damped, on all parameters of a group as one vector (Nocedal & Wright 2006, "Numerical optimization",
@@ -17,15 +16,15 @@ const DIRECT_MAX: usize = 64;
 /// ```text
 /// B  = H + damping·I,   H the derivative of g by p on the batch
 /// p <- p - learning_rate·s
-/// s  = B⁻¹·g                                   if solver is Cholesky
+/// s  = B⁻¹·g from the Cholesky factors of B, for at most 64 elements, if solver is Cholesky
 /// if it is ConjugateGradients:  s <- 0,  r <- g,  d <- g,  and iterations times:
 ///   end if |r| <= tolerance·|g| or d·B·d <= 0;  in the latter case at the first iteration with s = g
 ///   a  = r·r/(d·B·d),   s <- s + a·d,   q = r,   r <- r - a·B·d,   d <- r + (r·r/(q·q))·d
 /// ```
 ///
 /// With `learning_rate` 1 and no `damping` a step ends at the minimum of a quadratic; a smaller rate damps the step, `damping` turns it
-/// towards the gradient (Levenberg 1944). Cholesky's s is NaN where B is not positive definite: see `skip_non_finite`. A rectified linear
-/// unit has no curvature of its own.
+/// towards the gradient (Levenberg 1944). Where `B` is not positive definite, a step by Cholesky factors is NaN, unless `skip_non_finite`
+/// skips it, and one by conjugate gradients goes as far as they came. A rectified linear unit has no curvature of its own.
 ///
 /// State: none
 ///
@@ -43,7 +42,8 @@ pub struct Newton {
 /// How [`Newton`] solves for its step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum NewtonSolver {
-    /// From the whole matrix and its Cholesky factors; for at most 64 elements of all parameters together.
+    /// From the whole matrix and its Cholesky factors; for at most 64 elements of all parameters together, because a pass through the
+    /// gradients is part of the program for each of them.
     Cholesky,
     /// From products of the matrix with vectors, each a pass through the gradients; for any number of elements.
     ConjugateGradients {

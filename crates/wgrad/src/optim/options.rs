@@ -27,8 +27,8 @@ pub struct Optimization {
     pub lookahead: Option<Lookahead>,
     /// A running mean of the parameters beside them; none.
     pub average: Option<Average>,
-    /// Whether a step on gradients that are not finite, or to a solution that is not ([`Newton`](crate::optim::Newton)), changes
-    /// nothing and is counted; false.
+    /// Whether a step on gradients that are not finite, or to a solution that is not ([`Newton`](crate::optim::Newton)), leaves
+    /// parameters and state as they are and is counted; schedules and corrections of means go on; false.
     pub skip_non_finite: bool,
 }
 

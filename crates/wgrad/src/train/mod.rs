@@ -11,6 +11,8 @@ pub use trainer::Trainer;
 pub(crate) use trainer::Numbers;
 
 #[cfg(test)]
+mod around_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod trainer_tests;
