@@ -86,7 +86,7 @@ enum Job {
     /// A case, by position.
     Case(usize, Pass),
     /// Training steps.
-    Steps(steps::Job),
+    Steps(Box<steps::Job>),
 }
 
 /// What a thread has: engines of its own, and the cases.
@@ -164,7 +164,7 @@ fn jobs(options: &Options, cases: &[(&'static str, Case)]) -> Vec<Job> {
     };
     let mut jobs: Vec<Job> = cases.iter().enumerate().flat_map(of).collect();
     let steps = steps::jobs().into_iter().filter(|job| is_wanted(options, &job.place()));
-    jobs.extend(steps.map(Job::Steps));
+    jobs.extend(steps.map(|job| Job::Steps(Box::new(job))));
     jobs
 }
 

@@ -6,6 +6,7 @@
 use serde_json::Value;
 use wgrad::nn::{Activation, Fan, Initializer};
 use wgrad_core::{Init, Scalar, Shape};
+use wgrad_tests::engine::within;
 use wgrad_tests::golden::check::{Failures, file};
 use wgrad_tests::golden::{list, number, only, size, sizes, text};
 
@@ -110,7 +111,7 @@ fn random_agrees(case: &Value, stream: u32) -> Result<(), String> {
         [("mean", mean, "std_error_of_sample_mean"), ("variance", variance, "std_error_of_sample_variance")]
     {
         let (wanted, error) = (field(what)?, field(error)?);
-        if !((got - wanted).abs() <= ERRORS * error) {
+        if !within((got - wanted).abs(), ERRORS * error) {
             return Err(format!("the {what} of a sample is {got}, wanted {wanted} with a standard error of {error}"));
         }
     }
@@ -143,7 +144,7 @@ fn gram_agrees(case: &Value, values: &[f64]) -> Result<(), String> {
         for j in 0..count {
             let product: f64 = (0..len).map(|k| element(i, k) * element(j, k)).sum();
             let wanted = if i == j { diagonal } else { 0.0 };
-            if !((product - wanted).abs() <= f64::from(f32::EPSILON) * diagonal) {
+            if !within((product - wanted).abs(), f64::from(f32::EPSILON) * diagonal) {
                 return Err(format!("the product of {i} and {j} is {product}, wanted {wanted}"));
             }
         }

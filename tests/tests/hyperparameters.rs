@@ -84,10 +84,13 @@ macro_rules! set_whole {
 
 set_whole!(u32 u64 usize);
 
-/// A value, and each of its fields by name with what puts a number into it.
+/// The name of a field, and what gives a value with a number in that field, if it can be there.
+type Field<T> = (&'static str, fn(f64) -> Option<T>);
+
+/// A value and its fields.
 struct Settable<T> {
     base: T,
-    fields: Vec<(&'static str, fn(f64) -> Option<T>)>,
+    fields: Vec<Field<T>>,
 }
 
 /// A value of `base` with the fields named.
@@ -281,7 +284,7 @@ fn plateaus_refuse_what_is_out_of_range() {
     }
 }
 
-fn around() -> Vec<(&'static str, fn(f64) -> Option<Optimization>)> {
+fn around() -> Vec<Field<Optimization>> {
     // A new field has to be thought of here.
     let Optimization {
         optimizer: _,

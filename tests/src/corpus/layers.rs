@@ -143,7 +143,7 @@ fn residual() -> Vec<Case> {
         let parameters = parameters.map(|shape| Input::new(shape, Domain::Range(-1.0, 1.0)));
         std::iter::once(Input::new([9, 4], RANGE)).chain(parameters).collect::<Vec<_>>()
     };
-    let stacked = || Sequential::new().add(Linear::new(4, 6)).add(Activation::Tanh).add(Linear::new(6, 4));
+    let stacked = || Sequential::new().then(Linear::new(4, 6)).then(Activation::Tanh).then(Linear::new(6, 4));
     vec![
         Case::new("residual", "around a layer", linear, |b, x| layer(b, &Residual(Linear::new(7, 7)), x)),
         Case::new("residual", "around several", block(), move |b, x| layer(b, &Residual(stacked()), x)),

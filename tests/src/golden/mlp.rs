@@ -189,7 +189,7 @@ fn network(run: &Value) -> Result<Network, String> {
                     name(bias, "bias");
                 }
                 let bias = has_bias.then_some(Initializer::Zeros);
-                network.model.add(Linear { inputs, outputs, weight: Initializer::Zeros, bias })
+                network.model.then(Linear { inputs, outputs, weight: Initializer::Zeros, bias })
             }
             ["batch_norm", gamma, beta] => {
                 let channels = size(&run["shapes"][*gamma][0])?;
@@ -198,13 +198,13 @@ fn network(run: &Value) -> Result<Network, String> {
                 let kept = ["running_mean", "running_var"].map(|kept| (kept.to_owned(), format!("{i}.{kept}")));
                 network.kept.extend(kept);
                 let [momentum, eps] = ["momentum", "eps"].map(|name| number(&run["batch_norm"][name]));
-                network.model.add(BatchNorm1d { channels, eps: eps?, momentum: momentum? })
+                network.model.then(BatchNorm1d { channels, eps: eps?, momentum: momentum? })
             }
-            ["tanh"] => network.model.add(Activation::Tanh),
-            ["relu"] => network.model.add(Activation::Relu),
-            ["sigmoid"] => network.model.add(Activation::Sigmoid),
-            ["gelu_erf"] => network.model.add(Activation::Gelu),
-            ["silu"] => network.model.add(Activation::Silu),
+            ["tanh"] => network.model.then(Activation::Tanh),
+            ["relu"] => network.model.then(Activation::Relu),
+            ["sigmoid"] => network.model.then(Activation::Sigmoid),
+            ["gelu_erf"] => network.model.then(Activation::Gelu),
+            ["silu"] => network.model.then(Activation::Silu),
             _ => return Err(format!("the layer '{layer}' is neither known nor listed as unsupported")),
         };
     }

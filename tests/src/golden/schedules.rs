@@ -7,7 +7,7 @@ use wgrad::schedule::{
     Linear, MultiStep, OneCycle, Polynomial, ReduceOnPlateau, Schedule, StepDecay, Threshold, WarmRestarts, Warmup,
 };
 
-use crate::golden::{list, number, numbers, text};
+use crate::golden::{list, number, numbers, only, text};
 
 /// Values of a schedule.
 #[derive(Debug)]
@@ -232,6 +232,7 @@ pub fn plateau(case: &Value) -> Result<PlateauCase, String> {
 /// # Errors
 /// If the case is written otherwise than the schema says.
 pub fn noise(case: &Value) -> Result<(GradientNoise, Vec<f64>, Vec<f64>), String> {
+    only(case, &["eta", "gamma", "variance", "std"])?;
     let noise = GradientNoise { eta: number(&case["eta"])?, gamma: number(&case["gamma"])?, seed: 0 };
     Ok((noise, numbers(&case["std"])?, numbers(&case["variance"])?))
 }

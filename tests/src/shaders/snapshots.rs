@@ -6,8 +6,11 @@ use std::path::PathBuf;
 
 use wgrad::loss::cross_entropy;
 use wgrad::nn::Activation;
+use wgrad::optim::{self, SparseAdam};
 use wgrad_core::plan::Dispatch;
-use wgrad_core::{DType, GraphError, LowerOptions, Program, lower_with};
+use wgrad_core::{
+    Builder, DType, Entry, FeedId, GraphError, Init, LowerOptions, Program, Role, Scalar, TensorType, lower_with,
+};
 use wgrad_gpu::{Capabilities, Form, Module, modules};
 
 use super::collect::{adapter, network, target};
@@ -185,6 +188,13 @@ fn examples() -> Vec<Example> {
             |module| module.label.starts_with("train") && module.forms.len() == 1 && module.wgsl.contains("sqrt"),
         ),
         example(
+            "scatter",
+            "SparseAdam on the rows of a table [50, 8] that a step gathers: the new rows of the table and of its state are stored",
+            sparse_step().map_err(|e| e.to_string()),
+            hardware(),
+            |module| module.forms.contains(&Form::Scatter),
+        ),
+        example(
             "side_by_side",
             "part of the training step of a network 64-128-10: independent kernels side by side",
             training(),
@@ -192,6 +202,19 @@ fn examples() -> Vec<Example> {
             |module| module.label.starts_with("train") && module.forms.len() >= 3,
         ),
     ]
+}
+
+/// A step that lowers the sum of the squares of some rows of a table.
+fn sparse_step() -> Result<Program, wgrad::Error> {
+    let builder = Builder::new();
+    let init = Init::Fill(Scalar::F32(1.0));
+    let table = builder.variable("table", TensorType::f32([50, 8]), init, Role::Parameter)?;
+    let loss = table.gather(builder.feed("rows", TensorType::u32([6]))?)?.square()?.sum_all()?;
+    let gradients = builder.grad(loss, &[table])?;
+    let applied = optim::apply(&builder, &SparseAdam::default().into(), &[(table, gradients[0])])?;
+    let feeds = [applied.feeds, vec![FeedId::from_index(0)]].concat();
+    let entry = Entry { name: "train".to_owned(), feeds, updates: applied.updates, ..Entry::default() };
+    Ok(Program { graph: builder.into_graph(), entries: vec![entry] })
 }
 
 /// A snapshot as it should be.

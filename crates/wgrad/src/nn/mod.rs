@@ -28,6 +28,30 @@ use wgrad_core::Tensor;
 use crate::Error;
 
 /// Something with parameters that maps a tensor to a tensor. Closures of this form are models, too.
+///
+/// ```
+/// use wgrad::nn::{Initializer, Linear, Module, Params};
+/// use wgrad::{Error, Tensor};
+///
+/// /// `g·(scale·inner(x)) + (1 - g)·x` with a gate `g = sigmoid(gate(x))` (Srivastava et al. 2015).
+/// struct Highway(usize);
+///
+/// impl Module for Highway {
+///     fn forward<'g>(&self, params: &Params<'g>, x: Tensor<'g>) -> Result<Tensor<'g>, Error> {
+///         let gate = Linear::new(self.0, self.0).forward(&params.child("gate"), x)?.sigmoid()?;
+///         let scale = params.get("scale", [self.0], &Initializer::Constant(1.0))?;
+///         let inner = Linear::new(self.0, self.0).forward(&params.child("inner"), x)?.mul(scale)?;
+///         Ok(inner.sub(x)?.mul(gate)?.add(x)?)
+///     }
+/// }
+///
+/// let builder = wgrad::Builder::new();
+/// let params = Params::new(&builder, 1);
+/// let x = builder.feed("x", wgrad::TensorType::f32([32, 8]))?;
+/// assert_eq!(*Highway(8).forward(&params, x)?.shape(), [32, 8]);
+/// assert_eq!(params.all()[2].0, "scale");
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Module {
     /// Applies the model to `x`, taking its parameters from `params`.
     ///
@@ -44,3 +68,8 @@ where
         self(params, x)
     }
 }
+
+#[cfg(test)]
+mod layer_tests;
+#[cfg(test)]
+mod trained_tests;

@@ -96,9 +96,9 @@ impl BatchNorm1d {
         let shape = x.shape();
         let count = reduced.iter().map(|&axis| shape[axis]).product::<usize>();
         if count < 2 {
-            let reason =
-                format!("{x} has {count} values for each channel, but a variance takes two; leave the batch out");
-            return Err(self.refuses(reason));
+            return Err(self.refuses(format!(
+                "a variance takes two values for each channel or more, but {x} has {count}; let no batch have so few rows"
+            )));
         }
         let (mean, var) = (x.mean(&reduced, false)?, x.var(&reduced, 1.0, false)?);
         let next = |running: Tensor<'g>, new: Tensor<'g>| {
@@ -133,7 +133,7 @@ impl BatchNorm1d {
         if shape.get(1) != Some(&channels) {
             return Err(self.refuses(format!("cannot take {x}: its second axis must have size {channels}")));
         }
-        if !(0.0..=1.0).contains(&momentum) || !(eps >= 0.0 && eps.is_finite()) {
+        if !((0.0..=1.0).contains(&momentum) && eps >= 0.0 && eps.is_finite()) {
             let reason = format!("momentum is {momentum} and eps {eps}, but they must be from 0 to 1, and at least 0");
             return Err(self.refuses(reason));
         }

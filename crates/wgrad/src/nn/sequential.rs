@@ -13,10 +13,10 @@ use crate::nn::{Module, Params};
 /// use wgrad::nn::{Activation, Dropout, Linear, Sequential};
 ///
 /// let model = Sequential::new()
-///     .add(Linear::new(64, 128))
-///     .add(Activation::Relu)
-///     .add(Dropout { p: 0.2 })
-///     .add(Linear::new(128, 10));
+///     .then(Linear::new(64, 128))
+///     .then(Activation::Relu)
+///     .then(Dropout { p: 0.2 })
+///     .then(Linear::new(128, 10));
 /// assert_eq!(model.len(), 4);
 /// ```
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl Sequential {
 
     /// One more at the end.
     #[must_use]
-    pub fn add(mut self, module: impl Module + 'static) -> Self {
+    pub fn then(mut self, module: impl Module + 'static) -> Self {
         self.modules.push(Box::new(module));
         self
     }

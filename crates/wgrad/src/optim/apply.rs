@@ -196,6 +196,14 @@ impl<'g> State<'g> {
     /// # Errors
     /// If the number or a shape of the gradients does not fit.
     pub fn updates(&self, gradients: &[Tensor<'g>]) -> Result<Vec<Update>, Error> {
+        self.updates_beside(gradients, &[])
+    }
+
+    /// The same beside others of the step, running statistics say, which a step that is skipped leaves out as well.
+    ///
+    /// # Errors
+    /// As [`State::updates`].
+    pub fn updates_beside(&self, gradients: &[Tensor<'g>], others: &[Update]) -> Result<Vec<Update>, Error> {
         self.check(gradients)?;
         let members = self.classes.iter().flat_map(|class| &class.members);
         let order: Vec<_> = members.map(|kept| kept.position).collect();
@@ -232,6 +240,11 @@ impl<'g> State<'g> {
         self.around.follow(&mut parameters, &mut updates)?;
         let new = trained(&self.classes).into_iter().zip(parameters);
         updates.extend(new.filter(|((variable, _), _)| of_rows.iter().all(|row: &Update| row.variable != *variable)));
+        let builder = self.feed.builder();
+        for other in others {
+            let old = builder.with(|graph| graph.variable_node(other.variable))?;
+            updates.push(((other.variable, builder.tensor(old)), builder.tensor(other.node)));
+        }
         let mut updates = self.around.finish(updates, counts)?;
         updates.extend(of_rows);
         Ok(updates)

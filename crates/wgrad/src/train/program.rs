@@ -108,12 +108,12 @@ impl TrainProgram {
         for (name, rows, wanted) in [("train", batch_rows, has_full_batch || rest == 0), ("train_last", rest, rest > 0)]
         {
             if wanted {
-                train.push(push(make.train(name, rows, &optimizer, State::updates, train_loss)?, rows));
+                train.push(push(make.train(name, rows, &optimizer, State::updates_beside, train_loss)?, rows));
             }
         }
         let accumulates = options.optimizer.accumulate > 1 && has_full_batch;
         let accumulate =
-            accumulates.then(|| make.train("accumulate", batch_rows, &optimizer, State::accumulate, train_loss));
+            accumulates.then(|| make.train("accumulate", batch_rows, &optimizer, accumulate, train_loss));
         let accumulate = accumulate.transpose()?.map(|entry| push(entry, batch_rows));
         let eval_loss = sum("metrics.eval_loss")?;
         let eval_correct = match dataset.targets() {
@@ -143,6 +143,11 @@ impl TrainProgram {
 enum Mode {
     Training,
     Evaluation,
+}
+
+/// The updates of a batch that does not complete a step.
+fn accumulate<'g>(state: &State<'g>, gradients: &[Tensor<'g>], others: &[Update]) -> Result<Vec<Update>, Error> {
+    Ok([&state.accumulate(gradients)?, others].concat())
 }
 
 /// A running sum: the variable and the node that reads it.
@@ -204,13 +209,13 @@ impl<'g> Make<'_, 'g> {
         Ok(self.feed(entry, "y", ty)?)
     }
 
-    /// A batch of training: `updates` makes of the gradients what they are for.
+    /// A batch of training: `updates` makes of the gradients and of what the model updates itself what they are for.
     fn train(
         &self,
         name: &str,
         rows: usize,
         optimizer: &State<'g>,
-        updates: impl Fn(&State<'g>, &[Tensor<'g>]) -> Result<Vec<Update>, Error>,
+        updates: impl Fn(&State<'g>, &[Tensor<'g>], &[Update]) -> Result<Vec<Update>, Error>,
         sum: Sum<'g>,
     ) -> Result<Entry, Error> {
         let points = optimizer.points()?;
@@ -223,9 +228,8 @@ impl<'g> Make<'_, 'g> {
         }
         .named(&format!("{name}.loss"));
         let gradients = self.builder.grad(loss, &points)?;
-        let mut updates = updates(optimizer, &gradients)?;
+        let mut updates = updates(optimizer, &gradients, &self.params.take_updates())?;
         updates.push(Update::new(sum.0, sum.1.add(loss.mul(rows as f64)?)?.id()));
-        updates.extend(self.params.take_updates());
         let random: Vec<_> = self.params.random_state().into_iter().collect();
         self.entry(name, &[&optimizer.feeds()[..], &random, &[x, y]].concat(), &[("loss", loss)], updates)
     }
