@@ -46,7 +46,7 @@ pub fn losses(file: &Path, panels: &[Panel]) -> Result<()> {
     let values = || all.iter().flat_map(|curve| curve.iter().copied());
     let (low, high) = values().fold((f64::MAX, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
     let epochs = all.iter().map(|curve| curve.len()).max().unwrap_or(1);
-    grid(file, 2, (520, 340), panels, |area, (title, curves)| {
+    grid(file, 2, (520, 400), panels, |area, (title, curves)| {
         let mut chart = ChartBuilder::on(area)
             .margin(10)
             .caption(title, (FONT, 18))
@@ -77,7 +77,7 @@ pub fn losses(file: &Path, panels: &[Panel]) -> Result<()> {
             .configure_series_labels()
             .position(SeriesLabelPosition::UpperRight)
             .label_font((FONT, 13))
-            .background_style(WHITE.mix(0.8))
+            .background_style(WHITE.mix(0.5))
             .draw()?;
         Ok(())
     })

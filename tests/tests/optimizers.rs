@@ -106,6 +106,11 @@ struct Cost {
     passes: usize,
 }
 
+/// Where a dispatch takes few buffers, kernels that are not one pass share fewer dispatches: twice as many have to do.
+fn narrow(engine: &Engine) -> usize {
+    if engine.backend.target().limits.dispatch_buffers_max < 16 { 2 } else { 1 }
+}
+
 fn cost(engine: &Engine, sizes: &[usize], optimization: &Optimization) -> Cost {
     let data = data(sizes[0], sizes[sizes.len() - 1]);
     let made = TrainProgram::new(&Mlp::new(sizes, Activation::Relu), &data, &options(optimization.clone())).unwrap();
@@ -136,7 +141,8 @@ fn elementwise_optimizers_are_one_pass_in_one_dispatch_and_the_others_are_known(
                     }
                     More::AtMost(more) => {
                         assert!(dispatches > sgd.dispatches, "{what}: it costs nothing");
-                        assert!(dispatches <= sgd.dispatches + more, "{what}, {} are sgd's", sgd.dispatches);
+                        let most = sgd.dispatches + more * narrow(&engine);
+                        assert!(dispatches <= most, "{what}, {} are sgd's", sgd.dispatches);
                     }
                 }
             }
@@ -203,6 +209,7 @@ fn what_is_around_optimizers_costs_few_dispatches() {
                 for (what, optimization, more) in around(&plain, sizes.len() - 1) {
                     let Cost { dispatches, passes } = cost(&engine, sizes, &optimization);
                     let what = format!("{} {sizes:?} {}, {what}", engine.name, optimizer.name());
+                    let more = if optimization.noise.is_some() { more * narrow(&engine) } else { more };
                     assert!(dispatches <= alone + more, "{what}: {dispatches} dispatches, {alone} without");
                     assert!(passes == 1 || optimization.noise.is_some(), "{what}: {passes} passes");
                 }

@@ -1,7 +1,7 @@
 //! `cargo xtask parity`: oracle, CPU plan and GPU side by side on every operation and a training run, on one adapter or on all.
 
 mod markdown;
-mod record;
+pub(crate) mod record;
 mod summary;
 
 use std::path::{Path, PathBuf};

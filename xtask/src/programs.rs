@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
+use crate::parity::record;
 use crate::process;
 
 #[derive(Debug, clap::Args)]
@@ -23,11 +24,17 @@ pub(crate) struct Args {
     /// Only this engine, on all programs: cpu, cpu-unfused, gpu, gpu-unfused, gpu-browser or gpu-guarded
     #[arg(long)]
     engine: Option<String>,
+    /// On a GPU only one in so many portions, because each is new code to compile
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    gpu_every: u64,
+    /// Write what came of it to docs/parity.md
+    #[arg(long)]
+    record: bool,
 }
 
 impl Default for Args {
     fn default() -> Self {
-        Self { count: 2000, seed: 0, backend: None, adapter: None, engine: None }
+        Self { count: 2000, seed: 0, backend: None, adapter: None, engine: None, gpu_every: 1, record: false }
     }
 }
 
@@ -39,11 +46,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) fn run_with(args: &Args, require_gpu: bool) -> Result<()> {
     let mut programs = process::program(process::build("--bin", "programs")?);
     configure(&mut programs, args, require_gpu);
-    process::run(&mut programs)
+    let mut lines = vec![];
+    process::run_lines(&mut programs, |line| lines.push(line.to_owned()))?;
+    if args.record {
+        let path = process::root().join(record::PATH);
+        let present = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::write(&path, record::record_programs(&present, &lines)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }
 
 fn configure(programs: &mut Command, args: &Args, require_gpu: bool) {
-    let Args { count, seed, backend, adapter, engine } = args;
+    let Args { count, seed, backend, adapter, engine, gpu_every, record: _ } = args;
     let gpu = match backend.as_deref() {
         Some("cpu") => "off",
         Some(name) => {
@@ -64,6 +79,9 @@ fn configure(programs: &mut Command, args: &Args, require_gpu: bool) {
     programs.args(["--count", &count.to_string(), "--seed", &seed.to_string(), "--gpu", gpu]);
     if let Some(engine) = engine {
         programs.args(["--engine", engine]);
+    }
+    if *gpu_every > 1 {
+        programs.args(["--gpu-every", &gpu_every.to_string()]);
     }
 }
 

@@ -97,38 +97,29 @@ fn every_test() -> Command {
 }
 
 /// Test binaries whose results depend on the driver.
-const DRIVER_TESTS: &[&str] = &[
-    "known_defects",
-    "maps",
-    "products",
-    "rows",
-    "sessions",
-    "debug",
-    "golden",
-    "golden_optimizers",
-    "golden_training",
-    "layers",
-    "optimizers",
-    "programs",
-    "shapes",
-    "sparse",
-    "training",
-];
+const DRIVER_TESTS: &[&str] =
+    &["known_defects", "maps", "products", "rows", "sessions", "debug", "golden", "layers", "sparse", "training"];
 
-/// Those that do without a GPU, that use it only to fail in the same way on each, and parity, which has a command of its own.
+/// Those that do without a GPU, that use it only to fail in the same way on each, and those of which parity on every driver is the
+/// shorter form.
 #[cfg(test)]
 const OTHER_TESTS: &[&str] = &[
     "defects",
     "docs",
     "errors",
     "golden_init",
+    "golden_optimizers",
     "golden_schedules",
+    "golden_training",
     "gradients",
     "hyperparameters",
+    "optimizers",
     "parity",
+    "programs",
     "sabotage",
     "schedules",
     "shaders",
+    "shapes",
 ];
 
 fn driver_tests() -> Command {

@@ -1,5 +1,5 @@
-//! Random programs: `programs [--count N] [--seed N] [--gpu auto|off|required] [--engine NAME]`, run by `cargo xtask programs`.
-//! With an engine's name, that one takes all programs and no other takes any.
+//! Random programs: `programs [--count N] [--seed N] [--gpu auto|off|required] [--engine NAME] [--gpu-every N]`, run by
+//! `cargo xtask programs`. With an engine's name, that one takes all programs and no other takes any.
 
 use std::process::ExitCode;
 
@@ -38,9 +38,16 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
                     return Err(format!("there is no engine {name}; there are {}", known.join(", ")));
                 }
             }
+            ("--gpu-every", _) => {
+                let every = number()?.max(1);
+                for share in options.shares.iter_mut().filter(|share| share.engine.starts_with("gpu")) {
+                    share.of *= every;
+                }
+            }
             _ => {
                 return Err(format!(
-                    "does not know {flag} {value}; it takes --count N, --seed N, --gpu auto|off|required, --engine NAME"
+                    "does not know {flag} {value}; it takes --count N, --seed N, --gpu auto|off|required, --engine NAME \
+                     and --gpu-every N"
                 ));
             }
         }

@@ -1,12 +1,12 @@
 //! `docs/parity.md`: the last run on each adapter, a section for each.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::markdown;
 
 /// The page.
-pub(super) const PATH: &str = "docs/parity.md";
+pub(crate) const PATH: &str = "docs/parity.md";
 
 /// What the page begins with.
 const INTRODUCTION: &str = "\
@@ -60,7 +60,23 @@ A report on an adapter that is not below, or a failure on one that is, is welcom
 
 Both name the adapter, the driver and the operating system, and nothing else about the machine.
 
-## Adapters
+";
+
+/// What stands before the adapters.
+const ADAPTERS: &str = "## Adapters
+
+";
+
+/// What stands before the longest run of random programs.
+const PROGRAMS: &str = "## Random programs
+
+Programs made at random, with gradients and updates, on the oracle and on the engines; a mismatch is shrunk to the smallest program that shows
+it. `cargo xtask ci` runs 2,000; this is the last longer run, by `cargo xtask programs --record`.
+
+```text
+";
+/// What stands after it.
+const PROGRAMS_END: &str = "```
 
 ";
 
@@ -93,7 +109,26 @@ pub(super) fn record(page: &str, reports: &[Value]) -> Result<String> {
         .iter()
         .map(|section| format!("\n{MARK}{}{MARK_END}\n{}\n", section.row, section.text.trim()))
         .collect();
-    Ok(format!("{INTRODUCTION}{}{rows}{texts}", markdown::OVERVIEW))
+    Ok(format!("{INTRODUCTION}{}{ADAPTERS}{}{rows}{texts}", programs(page), markdown::OVERVIEW))
+}
+
+/// The page with another run of random programs.
+pub(crate) fn record_programs(page: &str, lines: &[String]) -> Result<String> {
+    let block = format!("{PROGRAMS}{}\n{PROGRAMS_END}", lines.join("\n"));
+    let page = record(page, &[])?;
+    let present = programs(&page);
+    let rest = page.strip_prefix(INTRODUCTION).and_then(|rest| rest.strip_prefix(present));
+    let rest = rest.context("the page was made a moment ago and is not what it was made of")?;
+    Ok(format!("{INTRODUCTION}{block}{rest}"))
+}
+
+/// The page's part on random programs, if it has one.
+fn programs(page: &str) -> &str {
+    let part = page.find(PROGRAMS).and_then(|start| {
+        let len = page[start + PROGRAMS.len()..].find(PROGRAMS_END)?;
+        page.get(start..start + PROGRAMS.len() + len + PROGRAMS_END.len())
+    });
+    part.unwrap_or_default()
 }
 
 struct Section {
@@ -121,7 +156,7 @@ fn sections(page: &str) -> Vec<Section> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{INTRODUCTION, record, sections};
+    use super::{INTRODUCTION, record, record_programs, sections};
 
     fn report(name: &str, date: &str) -> Value {
         json!({
@@ -143,6 +178,19 @@ mod tests {
         assert!(second.contains("2025-01-02") && second.contains("2025-03-03") && !second.contains("2025-01-01"));
         assert_eq!(second.matches("## B, vulkan").count(), 1);
         assert_eq!(second.matches("| B, vulkan |").count(), 2, "in the overview, and before its section");
+    }
+
+    #[test]
+    fn a_run_of_random_programs_stays_until_the_next() {
+        let page = record("", &[report("A", "2025-01-01")]).unwrap();
+        let line = |text: &str| vec![text.to_owned()];
+        let first = record_programs(&page, &line("5 programs")).unwrap();
+        let second = record(&first, &[report("B", "2025-01-02")]).unwrap();
+        assert!(second.contains("5 programs") && second.contains("2025-01-01"), "{second}");
+        let third = record_programs(&second, &line("7 programs")).unwrap();
+        assert!(third.contains("7 programs") && !third.contains("5 programs"), "{third}");
+        assert_eq!(sections(&third).len(), 2);
+        assert_eq!(record(&third, &[]).unwrap(), third);
     }
 
     #[test]

@@ -6,7 +6,10 @@ use crate::Error;
 use crate::ids::{feed_id, variable_id};
 use crate::optim::around::{Around, Variable};
 use crate::optim::rows::Rows;
-use crate::optim::{Group, GroupValues, Member, NewValues, Number, Operands, Optimization, Optimizer, Slot, SlotShape};
+use crate::optim::{
+    Group, GroupValues, Member, NewValues, Number, Operands, Optimization, Optimizer, ParameterGroup, Slot, SlotShape,
+    matches_pattern,
+};
 
 /// Name of the feed that brings [`Optimization::scalars`]: f32, one element for each.
 pub const SCALARS_FEED: &str = "optimizer.scalars";
@@ -75,7 +78,8 @@ impl<'g> State<'g> {
     /// a group shares, `optimizer.<optimizer>.<slot>`, with the number of the group in front of the optimizer if it is not the rest.
     ///
     /// # Errors
-    /// If a hyperparameter is out of range, something is no parameter or none that its optimizer takes, or a name is taken.
+    /// If a hyperparameter is out of range, something is no parameter or none that its optimizer takes, a group names no parameter, or a
+    /// name is taken.
     pub fn declare(
         builder: &'g Builder,
         optimization: &Optimization,
@@ -104,11 +108,13 @@ impl<'g> State<'g> {
             classes.push(Class { optimizer: *optimizer, numbers, shared, members: vec![] });
         }
         let mut position = 0;
+        let mut names = Vec::new();
         for &tensor in parameters {
             let (id, name) = parameter(tensor).ok_or_else(|| Error::NotAParameter {
                 optimizer: optimization.optimizer.name(),
                 node: tensor.to_string(),
             })?;
+            names.push(name.clone());
             let Some(class) = optimization.class_of(&name).and_then(|class| classes.get_mut(class)) else { continue };
             let rule = class.optimizer.rule();
             rule.takes(&tensor.ty()).map_err(|reason| Error::Gradients {
@@ -122,6 +128,12 @@ impl<'g> State<'g> {
             let slots = slots.collect::<Result<_, _>>()?;
             class.members.push(Kept { position, parameter: (id, tensor), slots });
             position += 1;
+        }
+        // A pattern that is misspelt would leave its parameters to the optimizer of the rest.
+        let unmatched = |group: &&ParameterGroup| !names.iter().any(|name| matches_pattern(&group.pattern, name));
+        if let Some(group) = optimization.groups.iter().find(unmatched) {
+            let known = names.iter().map(|name| format!("'{name}'")).collect();
+            return Err(Error::UnknownName { what: "parameter", name: group.pattern.clone(), known });
         }
         for class in &classes {
             let rule = class.optimizer.rule();

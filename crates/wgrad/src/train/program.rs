@@ -112,8 +112,7 @@ impl TrainProgram {
             }
         }
         let accumulates = options.optimizer.accumulate > 1 && has_full_batch;
-        let accumulate =
-            accumulates.then(|| make.train("accumulate", batch_rows, &optimizer, accumulate, train_loss));
+        let accumulate = accumulates.then(|| make.train("accumulate", batch_rows, &optimizer, accumulate, train_loss));
         let accumulate = accumulate.transpose()?.map(|entry| push(entry, batch_rows));
         let eval_loss = sum("metrics.eval_loss")?;
         let eval_correct = match dataset.targets() {
