@@ -10,6 +10,7 @@ use crate::data::{Batch, Batches, DataError, Dataset, Order};
 use crate::device::Device;
 use crate::nn::Module;
 use crate::optim::{Moment, Optimization};
+use crate::schedule::{PlateauState, ReduceOnPlateau};
 use crate::train::{EpochReport, Evaluation, TrainOptions, TrainProgram};
 
 /// A model in training on a device. Parameters, optimizer state and running metrics stay there; nothing is read back unless
@@ -23,6 +24,8 @@ pub struct Trainer {
     /// Batches run so far: what random numbers of the model depend on.
     batches: u64,
     epoch: u32,
+    /// What lowers the learning rate remembers, once there was a metric.
+    plateau: Option<PlateauState>,
     last: Option<Last>,
 }
 
@@ -56,7 +59,7 @@ impl Trainer {
     ) -> Result<Self, Error> {
         let plan = wgrad_core::lower(&program.program, device.backend().target())?;
         let session = device.backend().prepare(plan, prepare)?;
-        Ok(Self { program, options, session, step: 0, batches: 0, epoch: 0, last: None })
+        Ok(Self { program, options, session, step: 0, batches: 0, epoch: 0, plateau: None, last: None })
     }
 
     /// Trains for some epochs, calling `report` after each; after each epoch the model is evaluated on `test`, if given.
@@ -149,13 +152,27 @@ impl Trainer {
     #[expect(clippy::cast_possible_truncation, reason = "both numbers are taken apart into halves")]
     pub(crate) fn numbers(&self, share: f64) -> Numbers {
         let Self { options: TrainOptions { optimizer, seed, .. }, batches, .. } = self;
-        let moment = Moment { step: self.step + 1, rate_factor: 1.0, share };
+        let rate_factor = self.plateau.map_or(1.0, |plateau| plateau.factor);
+        let moment = Moment { step: self.step + 1, rate_factor, share };
         let random = [*seed as u32, (seed >> 32) as u32, *batches as u32, (batches >> 32) as u32];
         Numbers {
             scalars: optimizer.scalars_f32(moment),
             noise: optimizer.random_state(self.step + 1),
             random: self.program.draws.then_some(random),
         }
+    }
+
+    /// Lowers the learning rate from the next step on if a metric, the loss of a validation set say, has not improved for a while: to be
+    /// called whenever there is a new value of it. Gives what is remembered, in which is what rates are multiplied by.
+    ///
+    /// # Errors
+    /// If a field of the rule is out of range.
+    pub fn reduce_on_plateau(&mut self, rule: &ReduceOnPlateau, metric: f64) -> Result<PlateauState, Error> {
+        rule.validate()?;
+        let before = self.plateau.unwrap_or_else(|| rule.start());
+        let after = rule.observe(before, metric, self.options.optimizer.learning_rate(self.step + 1));
+        self.plateau = Some(after);
+        Ok(after)
     }
 
     /// The loss of the last step, on its batch before the update. Waits for the device.

@@ -7,6 +7,7 @@ use crate::data::Dataset;
 use crate::loss::Loss;
 use crate::nn::{Activation, Linear, Mlp, Module, Params};
 use crate::optim::{Adam, Momentum, Optimization, Optimizer, RmsProp, Sgd};
+use crate::schedule::ReduceOnPlateau;
 use crate::{BackendChoice, Device, DeviceSelector, Error};
 
 fn cpu() -> Device {
@@ -193,4 +194,33 @@ fn data_that_do_not_fit_are_refused_before_anything_is_trained() {
         assert!(error.contains("the data set has no rows"), "{error}");
     }
     assert_eq!((trainer.read("layers.0.weight").unwrap(), trainer.steps()), (before, 0));
+}
+
+/// With a rate a tenth of the one before, a step of plain gradient descent from the same parameters is a tenth as long.
+#[test]
+fn a_plateau_lowers_the_learning_rate() {
+    let data = halves(8);
+    let rule = ReduceOnPlateau { patience: 1, ..ReduceOnPlateau::default() };
+    let mut trainer = trainer(Sgd { learning_rate: 0.5, ..Sgd::default() }, &data);
+    let batch = trainer.batches(&data).next().unwrap();
+    let name = "layers.1.bias";
+    let moved = |trainer: &mut Trainer| {
+        let before = trainer.read(name).unwrap().into_f32().unwrap();
+        trainer.step(&batch).unwrap();
+        let after = trainer.read(name).unwrap().into_f32().unwrap();
+        trainer.write(name, HostSlice::F32(&before)).unwrap();
+        after[0] - before[0]
+    };
+    let weights: Vec<_> = trainer.parameters().map(|(name, _)| name.to_owned()).collect();
+    let start: Vec<_> = weights.iter().map(|name| trainer.read(name).unwrap()).collect();
+    let whole = moved(&mut trainer);
+    for (name, data) in weights.iter().zip(&start) {
+        trainer.write(name, data.as_slice()).unwrap();
+    }
+    let factors = [1.0, 1.0, 1.0].map(|metric| trainer.reduce_on_plateau(&rule, metric).unwrap().factor);
+    assert_eq!(factors, [1.0, 1.0, 0.1]);
+    let tenth = moved(&mut trainer);
+    assert!(whole != 0.0 && (tenth / whole - 0.1).abs() < 1e-3, "{tenth} of {whole}");
+    let wrong = ReduceOnPlateau { factor: 1.5, ..rule };
+    assert!(trainer.reduce_on_plateau(&wrong, 1.0).unwrap_err().to_string().contains("factor is 1.5"));
 }
