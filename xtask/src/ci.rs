@@ -111,7 +111,7 @@ fn run_stage(stage: Stage) -> Result<Outcome> {
             test::run_on(&adapters, true)?;
         }
         Stage::Shaders => shaders::run(&shaders::Args::default())?,
-        Stage::Parity => parity::run_with(&parity::Args::all(), true)?,
+        Stage::Parity => parity::run_with(&parity::Args::quick(), true)?,
         Stage::Programs => programs::run_with(&programs::Args::default(), true)?,
         Stage::Drivers => {
             let (found, missing) = drivers::installed()?;

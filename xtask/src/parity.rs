@@ -48,12 +48,15 @@ pub(crate) struct Args {
     /// Rewrite the adapters' sections of docs/parity.md
     #[arg(long, conflicts_with = "filter")]
     record: bool,
+    /// With --all: only a sample on drivers that take long to compile, for a run with every change
+    #[arg(long, requires = "all", conflicts_with = "extent")]
+    quick: bool,
 }
 
 impl Args {
-    /// Everything, on every driver.
-    pub(crate) fn all() -> Self {
-        Self { all: true, ..Self::default() }
+    /// What runs with every change: everything on lavapipe and on hardware, a sample on the other drivers.
+    pub(crate) fn quick() -> Self {
+        Self { all: true, quick: true, ..Self::default() }
     }
 }
 
@@ -89,7 +92,7 @@ fn run_all(args: &Args) -> Result<()> {
         println!("\n== {}: {} ==", driver.name(), driver.adapter);
         let mut table = process::program(&program);
         driver.apply(&mut table);
-        let extent = args.extent.as_deref().unwrap_or(extent(driver.kind));
+        let extent = args.extent.as_deref().unwrap_or(extent(driver.kind, args.quick));
         table.args(["--gpu", "required", "--extent", extent]);
         let started = Instant::now();
         let (report, error) = match one(&mut table, args) {
@@ -108,11 +111,12 @@ fn run_all(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// How much runs on a driver if nothing is said: everything where that is a matter of minutes.
-const fn extent(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Lavapipe | Kind::System => "full",
-        Kind::SwiftShader | Kind::LlvmpipeGl => "sample",
+/// How much runs on a driver if nothing is said: everything where that is a matter of a minute or two.
+const fn extent(kind: Kind, quick: bool) -> &'static str {
+    match (kind, quick) {
+        (Kind::Lavapipe | Kind::System, _) => "full",
+        (Kind::SwiftShader | Kind::LlvmpipeGl, false) => "main",
+        (Kind::SwiftShader | Kind::LlvmpipeGl, true) => "sample",
     }
 }
 
