@@ -27,10 +27,10 @@ fn main() -> Result<()> {
 fn check(device: &Device) -> Result<(Comparison, GradReport)> {
     let (train, _) = wgrad_examples::digits()?;
     let model = Mlp::new(&[64, 32, 10], Activation::Tanh);
-    let options = TrainOptions { batch_rows: 32, ..TrainOptions::new(Loss::CrossEntropy, Adam::default()) };
+    let options = TrainOptions { batch_rows: 32, ..TrainOptions::new(Loss::cross_entropy(), Adam::default()) };
     let mut trainer = Trainer::new(device, &model, &train, options)?;
     trainer.epoch(&train)?;
-    let batch = trainer.batches(&train).next().expect("there are digits");
+    let batch = trainer.batches(&train)?.next().expect("there are digits");
     Ok((compare_step(&mut trainer, &batch, device)?, gradcheck_step(&mut trainer, &batch)?))
 }
 

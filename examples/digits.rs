@@ -1,31 +1,40 @@
-//! Trains a multi-layer perceptron, 64-128-64-10, on handwritten digits.
+//! Trains a classifier of handwritten digits, with everything that a trainer has: a progress bar, validation, early stopping, the best
+//! weights, a history and a picture of it.
 //!
 //! ```text
-//! cargo run --release --example digits -- --seed 1 --epochs 60 --backend cpu
+//! cargo run --release --example digits -- --seeds 5 --epochs 120 --backend cpu
 //! ```
+
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
+use wgrad::data::Dataset;
 use wgrad::loss::Loss;
-use wgrad::nn::{Activation, Mlp};
-use wgrad::optim::Adam;
-use wgrad::plan::PrepareOptions;
-use wgrad::train::{EpochReport, Evaluation, TrainOptions, TrainProgram, Trainer};
+use wgrad::nn::{Activation, BatchNorm1d, Dropout, Linear, Sequential};
+use wgrad::optim::{AdamW, Optimization};
+use wgrad::schedule::Cosine;
+use wgrad::train::{EarlyStopping, Evaluation, Fit, History, Metric, Monitor, Progress, TrainOptions, Trainer};
 use wgrad::{BackendChoice, Device, DeviceSelector};
 
-/// Trains an MLP on handwritten digits.
+/// Trains a classifier of handwritten digits.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Seed of the initial weights and of the order of batches.
+    /// Seed of the initial weights, of the order of rows and of dropout.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Passes over the training rows.
-    #[arg(long, default_value_t = 60)]
+    /// Runs with so many seeds, from `seed` on, and tells mean and deviation.
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// Passes over the training rows, at most.
+    #[arg(long, default_value_t = 150)]
     epochs: u32,
     /// auto, gpu, vulkan, metal, dx12, gl or cpu; by default what WGRAD_BACKEND says, else auto.
     #[arg(long)]
     backend: Option<String>,
+    /// Where history and pictures go.
+    #[arg(long, default_value = "target/digits")]
+    out: PathBuf,
 }
 
 fn main() -> Result<()> {
@@ -38,43 +47,68 @@ fn main() -> Result<()> {
     let device = Device::open(&selector)?;
     println!("device: {}", device.info());
 
-    let bar = ProgressBar::new(u64::from(arguments.epochs));
-    bar.set_style(ProgressStyle::with_template("{bar:40} epoch {pos}/{len}, {elapsed} elapsed, {eta} left")?);
-    let test = train(&device, arguments.seed, arguments.epochs, |epoch| {
-        bar.suspend(|| println!("{epoch}"));
-        bar.inc(1);
-    })?;
-    bar.finish_and_clear();
-    println!("test accuracy: {:.4}", test.accuracy.context("digits have classes")?);
+    let mut accuracies = vec![];
+    for seed in arguments.seed..arguments.seed + arguments.seeds {
+        let (history, test) = train(&device, seed, arguments.epochs, Progress::Auto)?;
+        save(&history, &arguments.out)?;
+        let best = history.best().context("no epoch was trained")?;
+        println!("seed {seed}: best of {} epochs is {}", history.epochs.len(), history.epochs[best].epoch);
+        println!("test accuracy: {:.4}", test.accuracy.context("digits have classes")?);
+        accuracies.extend(test.accuracy);
+        if arguments.seeds == 1 {
+            println!("{}", test.confusion.context("the confusion matrix was asked for")?);
+        }
+    }
+    if let [_, _, ..] = accuracies[..] {
+        let count = accuracies.len() as f64;
+        let mean = accuracies.iter().sum::<f64>() / count;
+        let variance = accuracies.iter().map(|a| (a - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        println!("mean {mean:.4}, standard deviation {:.4} over {count} seeds", variance.sqrt());
+    }
+    println!("curves and history: {}", arguments.out.display());
     Ok(())
 }
 
-/// Trains on all rows but the last 360 and evaluates on those.
-fn train(device: &Device, seed: u64, epochs: u32, report: impl FnMut(&EpochReport)) -> Result<Evaluation> {
-    let (train, test) = wgrad_examples::digits()?;
-    let model = Mlp::new(&[64, 128, 64, 10], Activation::Relu);
-    let optimizer = Adam { learning_rate: 1e-3, ..Adam::default() };
+/// Two hidden layers with batch normalisation and dropout.
+fn model() -> Sequential {
+    let hidden = |model: Sequential, inputs, outputs| {
+        let linear = Linear { bias: None, ..Linear::new(inputs, outputs) };
+        model.then(linear).then(BatchNorm1d::new(outputs)).then(Activation::Relu).then(Dropout { p: 0.3 })
+    };
+    hidden(hidden(Sequential::new(), 64, 256), 256, 128).then(Linear::new(128, 10))
+}
+
+/// Trains on a part of all rows but the last 360, chooses the epoch by the rest of them, and evaluates on the last 360.
+fn train(device: &Device, seed: u64, epochs: u32, progress: Progress) -> Result<(History, Evaluation)> {
+    let (rest, test) = wgrad_examples::digits()?;
+    let (train, validation) = rest.split_stratified(0.15, seed)?;
+    let steps = u64::from(epochs) * train.rows().div_ceil(64) as u64;
+    let adam = AdamW { learning_rate: 2e-3, weight_decay: 0.02, ..AdamW::default() };
+    let mut optimizer = Optimization::new(adam);
+    optimizer.schedules.learning_rate = Some(Cosine { periodic: false, ..Cosine::new(2e-3, steps) }.into());
     let options = TrainOptions {
-        batch_rows: 64,
-        eval_rows: test.rows(),
         seed,
-        ..TrainOptions::new(Loss::CrossEntropy, optimizer)
+        metrics: vec![Metric::TopK(2), Metric::ConfusionMatrix],
+        ..TrainOptions::new(Loss::cross_entropy(), optimizer)
     };
-
-    let program = TrainProgram::new(&model, &train, &options)?;
-    let pipelines = ProgressBar::new(0);
-    pipelines.set_style(ProgressStyle::with_template("{bar:40} pipeline {pos}/{len}")?);
-    let mut progress = |progress: wgrad::plan::Progress| {
-        pipelines.set_length(progress.total as u64);
-        pipelines.set_position(progress.done as u64);
-    };
-    let prepare = PrepareOptions { progress: Some(&mut progress), ..PrepareOptions::default() };
-    let mut trainer = Trainer::with_program(device, program, options, prepare)?;
-    pipelines.finish_and_clear();
+    let mut trainer = Trainer::new(device, &model(), &train, options)?;
     println!("memory:\n{}", trainer.memory_report());
+    let fit = Fit::epochs(epochs)
+        .validation(&validation)
+        .early_stopping(EarlyStopping { patience: 50, ..EarlyStopping::default() })
+        .keep_best(Monitor::ValidationLoss)
+        .progress(progress);
+    let history = trainer.fit(&train, fit)?;
+    Ok((history, trainer.evaluate(&test)?))
+}
 
-    trainer.fit(&train, Some(&test), epochs, report)?;
-    Ok(trainer.evaluate(&test)?)
+/// Writes a history as a picture and as tables.
+fn save(history: &History, out: &Path) -> Result<()> {
+    std::fs::create_dir_all(out)?;
+    history.save_svg(out.join("digits.svg"))?;
+    history.save_csv(out.join("digits.csv"))?;
+    history.save_json(out.join("digits.json"))?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -84,10 +118,14 @@ mod tests {
     #[test]
     fn five_epochs_learn_most_digits() {
         let device = Device::from_env().unwrap();
-        let mut losses = Vec::new();
-        let test = train(&device, 0, 5, |epoch| losses.push(epoch.loss)).unwrap();
+        let (history, test) = train(&device, 0, 5, Progress::Silent).unwrap();
+        let losses: Vec<f64> = history.epochs.iter().map(|epoch| epoch.loss).collect();
         assert_eq!(losses.len(), 5);
         assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
         assert!(test.accuracy.unwrap() > 0.8, "{test}");
+        let out = std::env::temp_dir().join(format!("wgrad-digits-{}", std::process::id()));
+        save(&history, &out).unwrap();
+        assert!(std::fs::read_to_string(out.join("digits.svg")).unwrap().contains("validation"));
+        std::fs::remove_dir_all(out).unwrap();
     }
 }

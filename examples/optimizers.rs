@@ -13,7 +13,7 @@ use wgrad::data::Dataset;
 use wgrad::loss::Loss;
 use wgrad::nn::{Activation, Mlp};
 use wgrad::optim::Optimization;
-use wgrad::train::{TrainOptions, Trainer};
+use wgrad::train::{Fit, TrainOptions, Trainer};
 use wgrad::{BackendChoice, Device, DeviceSelector};
 use wgrad_examples::bowl::{descend, height};
 use wgrad_examples::competitors::{Competitor, competitors};
@@ -100,13 +100,11 @@ fn train(
     arguments: &Arguments,
 ) -> Result<Run> {
     let model = Mlp::new(&[64, 32, 10], Activation::Relu);
-    let options = TrainOptions { seed: arguments.seed, ..TrainOptions::new(Loss::CrossEntropy, optimization) };
+    let options = TrainOptions { seed: arguments.seed, ..TrainOptions::new(Loss::cross_entropy(), optimization) };
     let mut trainer = Trainer::new(device, &model, train, options)?;
-    let (mut losses, mut seconds) = (vec![], 0.0);
-    trainer.fit(train, None, arguments.epochs, |epoch| {
-        losses.push(epoch.loss);
-        seconds += epoch.seconds;
-    })?;
+    let epochs = trainer.fit(train, Fit::epochs(arguments.epochs))?.epochs;
+    let losses = epochs.iter().map(|epoch| epoch.loss).collect();
+    let seconds: f64 = epochs.iter().map(|epoch| epoch.seconds).sum();
     let accuracy = trainer.evaluate(test)?.accuracy.context("digits have classes")?;
     Ok(Run { losses, accuracy, steps_per_second: trainer.steps() as f64 / seconds })
 }

@@ -5,7 +5,7 @@ use wgrad::data::Dataset;
 use wgrad::loss::Loss;
 use wgrad::nn::Linear;
 use wgrad::optim::Momentum;
-use wgrad::train::{TrainOptions, Trainer};
+use wgrad::train::{Fit, TrainOptions, Trainer};
 use wgrad::{Device, Init};
 
 const SLOPE: f32 = 3.0;
@@ -34,7 +34,9 @@ fn fit(device: &Device) -> Result<(f32, f32)> {
     let optimizer = Momentum { learning_rate: 0.01, ..Momentum::default() };
     let options = TrainOptions { batch_rows: 128, ..TrainOptions::new(Loss::Mse, optimizer) };
     let mut trainer = Trainer::new(device, &Linear::new(1, 1), &data, options)?;
-    trainer.fit(&data, None, 15, |epoch| println!("epoch {:>2}: loss {:.6}", epoch.epoch, epoch.loss))?;
+    for epoch in trainer.fit(&data, Fit::epochs(15))?.epochs {
+        println!("epoch {:>2}: loss {:.6}", epoch.epoch, epoch.loss);
+    }
     let mut number = |name| -> Result<f32> {
         let values = trainer.read(name)?.into_f32().context("parameters are floats")?;
         values.first().copied().context("the parameter is empty")

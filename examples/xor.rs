@@ -6,7 +6,7 @@ use wgrad::data::Dataset;
 use wgrad::loss::Loss;
 use wgrad::nn::{Activation, Mlp};
 use wgrad::optim::Adam;
-use wgrad::train::{TrainOptions, Trainer};
+use wgrad::train::{Fit, TrainOptions, Trainer};
 
 const INPUTS: [[f32; 2]; 4] = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];
 const OUTPUTS: [f32; 4] = [0.0, 1.0, 1.0, 0.0];
@@ -28,11 +28,9 @@ fn learn(device: &Device) -> Result<Vec<f32>> {
     let optimizer = Adam { learning_rate: 0.05, ..Adam::default() };
     let options = TrainOptions { batch_rows: 4, eval_rows: 4, ..TrainOptions::new(Loss::Mse, optimizer) };
     let mut trainer = Trainer::new(device, &model, &data, options)?;
-    trainer.fit(&data, None, 300, |epoch| {
-        if epoch.epoch % 50 == 0 {
-            println!("step {:>3}: loss {:.6}", epoch.epoch, epoch.loss);
-        }
-    })?;
+    for epoch in trainer.fit(&data, Fit::epochs(300))?.epochs.iter().skip(49).step_by(50) {
+        println!("step {:>3}: loss {:.6}", epoch.epoch, epoch.loss);
+    }
     Ok(trainer.predict(&INPUTS.concat())?)
 }
 

@@ -6,7 +6,7 @@ use wgrad::data::{Batch, Dataset, Targets};
 use wgrad::loss::{Loss, cross_entropy};
 use wgrad::nn::{Activation, Initializer, Mlp, Module, Params};
 use wgrad::optim::Sgd;
-use wgrad::train::{TrainOptions, Trainer};
+use wgrad::train::{Residency, TrainOptions, Trainer};
 use wgrad::{BackendChoice, Device, DeviceSelector};
 use wgrad_core::plan::{Backend, BackendError, PlanError, PrepareOptions, Session, Source};
 use wgrad_core::{
@@ -293,7 +293,11 @@ fn dataset() -> Dataset {
 fn trainers_name_what_does_not_fit() {
     let cpu = DeviceSelector { backend: BackendChoice::Cpu, adapter: None };
     let device = Device::open(&cpu).unwrap();
-    let options = TrainOptions { batch_rows: 4, ..TrainOptions::new(Loss::CrossEntropy, Sgd::default()) };
+    let options = TrainOptions {
+        batch_rows: 4,
+        residency: Residency::Host,
+        ..TrainOptions::new(Loss::cross_entropy(), Sgd::default())
+    };
     let wrong_output = Trainer::new(&device, &Mlp::new(&[3, 5], Activation::Relu), &dataset(), options.clone());
     says(&wrong_output.unwrap_err().to_string(), &["output", ",5]", ",4]", "4 classes"]);
     let wrong_input = Trainer::new(&device, &Mlp::new(&[7, 4], Activation::Relu), &dataset(), options.clone());
@@ -307,9 +311,9 @@ fn trainers_name_what_does_not_fit() {
     says(&trainer.write("nothing", HostSlice::F32(&[])).unwrap_err().to_string(), &["'nothing'", "'layers.0.bias'"]);
     let labels = Targets::Classes { labels: vec![0, 1, 9, 0], classes: 4 };
     let batch = Batch { rows: 4, features: vec![0.0; 12], targets: labels };
-    says(&trainer.step(&batch).unwrap_err().to_string(), &["'train.y'", "element 2", "9", "below 4"]);
+    says(&trainer.step(&batch.into()).unwrap_err().to_string(), &["'train.y'", "element 2", "9", "below 4"]);
     let batch = Batch { rows: 3, features: vec![0.0; 9], targets: Targets::Classes { labels: vec![0; 3], classes: 4 } };
-    says(&trainer.step(&batch).unwrap_err().to_string(), &["3 rows", "4", "2"]);
+    says(&trainer.step(&batch.into()).unwrap_err().to_string(), &["3 rows", "4", "2"]);
     assert_eq!(trainer.steps(), 0, "what was refused is no step");
 }
 
@@ -335,7 +339,7 @@ impl Module for Forgetful {
 #[test]
 fn models_with_unused_parameters_are_refused() {
     let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None }).unwrap();
-    let options = TrainOptions::new(Loss::CrossEntropy, Sgd::default());
+    let options = TrainOptions::new(Loss::cross_entropy(), Sgd::default());
     let error = Trainer::new(&device, &Forgetful, &dataset(), options).unwrap_err();
     says(&error.to_string(), &["'forgotten'", "loss"]);
 }

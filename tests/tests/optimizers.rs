@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use wgrad::data::{Batch, Dataset};
+use wgrad::data::{Dataset, TrainBatch};
 use wgrad::loss::Loss;
 use wgrad::nn::{Activation, Mlp};
 use wgrad::optim::{
@@ -95,7 +95,7 @@ fn data(width: usize, classes: usize) -> Dataset {
 }
 
 fn options(optimization: Optimization) -> TrainOptions {
-    TrainOptions { batch_rows: 20, ..TrainOptions::new(Loss::CrossEntropy, optimization) }
+    TrainOptions { batch_rows: 20, ..TrainOptions::new(Loss::cross_entropy(), optimization) }
 }
 
 /// What a step is planned to take.
@@ -292,7 +292,7 @@ fn steps_are_one_submission_a_batch_and_read_nothing() {
             let together = optimization.accumulate;
             let model = Mlp::new(&[12, 9, 4], Activation::Tanh);
             let mut trainer = Trainer::new(&device, &model, &data, options(optimization.clone())).unwrap();
-            let batches: Vec<Batch> = trainer.batches(&data).take(together).collect();
+            let batches: Vec<TrainBatch> = trainer.batches(&data).unwrap().take(together).collect();
             trainer.step_on(&batches).unwrap();
             let Counters { dispatches, submissions, reads, allocations, allocated_bytes } = trainer.counters();
             for _ in 0..5 {

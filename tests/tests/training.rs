@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use wgrad::data::{Batch, Batches, Dataset, Order, read_csv};
+use wgrad::data::{Batch, Batches, Dataset, read_csv};
 use wgrad::loss::Loss;
 use wgrad::nn::{Activation, Mlp};
 use wgrad::optim::{Adam, Momentum, Optimization, Optimizer, RmsProp, Sgd};
@@ -68,7 +68,7 @@ struct Job {
 
 fn job(model: &Mlp, dataset: &Dataset, options: &TrainOptions) -> Job {
     let program = TrainProgram::new(model, dataset, options).unwrap();
-    let order = Order::Shuffled { seed: options.seed, epoch: 0 };
+    let order = options.sampling.order(dataset, options.seed, 0).unwrap();
     let batches = Batches::new(dataset, options.batch_rows, order)
         .map(|batch| (program.train.iter().find(|(_, rows)| *rows == batch.rows).unwrap().0, batch))
         .collect();
@@ -138,7 +138,7 @@ fn an_epoch_has_the_same_losses_everywhere() {
         // 5 batches, the last one shorter.
         let dataset = clusters(300, 64, 10);
         let model = Mlp::new(&[64, 128, 64, 10], Activation::Relu);
-        let job = job(&model, &dataset, &options(Loss::CrossEntropy, optimizer, 64));
+        let job = job(&model, &dataset, &options(Loss::cross_entropy(), optimizer, 64));
         assert_eq!(job.batches.last().unwrap().1.rows, 44);
         agree(&job, optimizer.name());
     }
@@ -151,7 +151,7 @@ fn an_epoch_of_digits_has_the_same_losses_everywhere() {
     let all = Dataset::from_labelled_table(&read_csv(file).unwrap(), 10).unwrap().scaled(1.0 / 16.0);
     let (dataset, _) = all.split_at(1437).unwrap();
     let model = Mlp::new(&[64, 128, 64, 10], Activation::Relu);
-    let job = job(&model, &dataset, &options(Loss::CrossEntropy, Adam::default().into(), 64));
+    let job = job(&model, &dataset, &options(Loss::cross_entropy(), Adam::default().into(), 64));
     assert_eq!(job.batches.len(), 23);
     agree(&job, "digits");
 }
@@ -177,7 +177,7 @@ fn steps_take_few_dispatches_and_one_submission() {
                 let all = [Activation::Relu, Activation::Tanh, Activation::Gelu];
                 let some = if engine.name == "cpu" { &all[..] } else { &all[i % 3..=i % 3] };
                 for &activation in some {
-                    let job = job(&Mlp::new(sizes, activation), &dataset, &options(Loss::CrossEntropy, optimizer, 20));
+                    let job = job(&Mlp::new(sizes, activation), &dataset, &options(Loss::cross_entropy(), optimizer, 20));
                     let mut session = job.prepare(&engine);
                     job.step(session.as_mut(), 1);
                     let before = session.counters();
@@ -199,7 +199,7 @@ fn steps_take_few_dispatches_and_one_submission() {
 fn a_thousand_steps_allocate_nothing_after_the_first() {
     let dataset = clusters(50, 6, 3);
     let adam = Adam::default().into();
-    let job = job(&Mlp::new(&[6, 8, 3], Activation::Relu), &dataset, &options(Loss::CrossEntropy, adam, 20));
+    let job = job(&Mlp::new(&[6, 8, 3], Activation::Relu), &dataset, &options(Loss::cross_entropy(), adam, 20));
     for engine in main_engines() {
         let mut session = job.prepare(&engine);
         job.step(session.as_mut(), 1);
@@ -222,7 +222,7 @@ fn a_thousand_steps_allocate_nothing_after_the_first() {
 fn the_memory_report_is_exact() {
     let dataset = clusters(45, 7, 3);
     for optimizer in optimizers() {
-        let job = job(&Mlp::new(&[7, 33, 3], Activation::Tanh), &dataset, &options(Loss::CrossEntropy, optimizer, 10));
+        let job = job(&Mlp::new(&[7, 33, 3], Activation::Tanh), &dataset, &options(Loss::cross_entropy(), optimizer, 10));
         for engine in main_engines() {
             let plan = lower(&job.program.program, engine.backend.target()).unwrap();
             let report = plan.memory();
@@ -263,7 +263,7 @@ fn the_same_run_twice_gives_the_same_bits() {
     let dataset = clusters(130, 30, 5);
     for optimizer in optimizers() {
         let model = Mlp::new(&[30, 65, 33, 5], Activation::Gelu);
-        let job = job(&model, &dataset, &options(Loss::CrossEntropy, optimizer, 33));
+        let job = job(&model, &dataset, &options(Loss::cross_entropy(), optimizer, 33));
         for engine in main_engines() {
             let first = bits(&job, &engine);
             assert!(first.iter().flatten().any(|&word| word != 0), "{}: nothing was trained", engine.name);

@@ -104,6 +104,8 @@ const DRIVER_TESTS: &[&str] =
 /// shorter form.
 #[cfg(test)]
 const OTHER_TESTS: &[&str] = &[
+    "data",
+    "data_paths",
     "defects",
     "docs",
     "errors",
@@ -116,6 +118,7 @@ const OTHER_TESTS: &[&str] = &[
     "optimizers",
     "parity",
     "programs",
+    "resume",
     "sabotage",
     "schedules",
     "shaders",

@@ -9,7 +9,7 @@
 //! use wgrad::loss::Loss;
 //! use wgrad::nn::{Activation, Mlp};
 //! use wgrad::optim::Adam;
-//! use wgrad::train::{TrainOptions, Trainer};
+//! use wgrad::train::{Fit, TrainOptions, Trainer};
 //! use wgrad::{BackendChoice, Device, DeviceSelector};
 //!
 //! # fn main() -> Result<(), wgrad::Error> {
@@ -17,9 +17,9 @@
 //! let inputs = vec![0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0];
 //! let data = Dataset::classes(inputs, 2, vec![0, 1, 1, 0], 2)?;
 //! let optimizer = Adam { learning_rate: 0.05, ..Adam::default() };
-//! let options = TrainOptions { batch_rows: 4, ..TrainOptions::new(Loss::CrossEntropy, optimizer) };
+//! let options = TrainOptions { batch_rows: 4, ..TrainOptions::new(Loss::cross_entropy(), optimizer) };
 //! let mut trainer = Trainer::new(&device, &Mlp::new(&[2, 8, 2], Activation::Tanh), &data, options)?;
-//! trainer.fit(&data, None, 200, |_| {})?;
+//! trainer.fit(&data, Fit::epochs(200))?;
 //! assert_eq!(trainer.evaluate(&data)?.accuracy, Some(1.0));
 //! # Ok(())
 //! # }
@@ -28,6 +28,7 @@
 //! When numbers look wrong, [`debug::compare_step`] tells whether the device computes the model right, and which operation it
 //! gets wrong first; [`debug::gradcheck_step`] tells whether the gradients are those of the loss.
 
+pub mod checkpoint;
 pub mod data;
 pub mod debug;
 mod device;

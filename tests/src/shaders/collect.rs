@@ -87,7 +87,7 @@ pub(super) fn network(sizes: &[usize], activation: Activation) -> Result<Program
     let classes = sizes.last().and_then(|&n| u32::try_from(n).ok()).unwrap_or(1);
     let dataset = wgrad::data::Dataset::classes(vec![0.0; sizes[0] * 300], sizes[0], vec![0; 300], classes);
     let dataset = dataset.map_err(|e| e.to_string())?;
-    let options = TrainOptions { batch_rows: 128, ..TrainOptions::new(Loss::CrossEntropy, Adam::default()) };
+    let options = TrainOptions { batch_rows: 128, ..TrainOptions::new(Loss::cross_entropy(), Adam::default()) };
     let program = TrainProgram::new(&Mlp::new(sizes, activation), &dataset, &options);
     Ok(program.map_err(|e| e.to_string())?.program)
 }

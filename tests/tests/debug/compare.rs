@@ -6,7 +6,8 @@ use wgrad::debug::{
 use wgrad::loss::Loss;
 use wgrad::nn::{Activation, Mlp};
 use wgrad::optim::Momentum;
-use wgrad::train::{TrainOptions, Trainer};
+use wgrad::data::TrainBatch;
+use wgrad::train::{Fit, TrainOptions, Trainer};
 use wgrad::{BackendChoice, Device, DeviceSelector, Error};
 use wgrad_core::{Builder, HostSlice, HostVec, Program, TensorType};
 use wgrad_cpu_ref::CpuBackend;
@@ -47,9 +48,9 @@ fn steps_of_a_trainer_agree_at_any_time() {
     for device in devices {
         let mut trainer = trainer(&device, Activation::Tanh);
         for epochs in [0, 5] {
-            trainer.fit(&data(), None, epochs, |_| {}).unwrap();
+            trainer.fit(&data(), Fit::epochs(epochs)).unwrap();
             let before = (trainer.steps(), trainer.read("layers.0.weight").unwrap());
-            let batch = trainer.batches(&data()).next().unwrap();
+            let batch = trainer.batches(&data()).unwrap().next().unwrap();
             let comparison = compare_step(&mut trainer, &batch, &device).unwrap();
             assert!(comparison.agrees(), "{comparison}");
             let looked_at: Vec<&str> = comparison.operations.iter().map(|row| row.op).collect();
@@ -273,8 +274,8 @@ fn misuse_is_an_error_that_says_what() {
 
     let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None }).unwrap();
     let mut trainer = trainer(&device, Activation::Relu);
-    let mut batch = trainer.batches(&data()).next().unwrap();
-    batch.rows = 7;
+    trainer.batches(&data()).unwrap();
+    let batch = TrainBatch::Rows((0..7).collect());
     let rows = compare_step(&mut trainer, &batch, &device).unwrap_err();
     assert_eq!(rows, Error::BatchRows { rows: 7, known: vec!["8".to_owned()] });
     assert_eq!(gradcheck_step(&mut trainer, &batch).unwrap_err(), rows);
@@ -284,10 +285,10 @@ fn misuse_is_an_error_that_says_what() {
 #[test]
 fn merged_updates_are_traced() {
     let device = cpu();
-    let options = TrainOptions { batch_rows: 8, ..TrainOptions::new(Loss::CrossEntropy, Momentum::default()) };
+    let options = TrainOptions { batch_rows: 8, ..TrainOptions::new(Loss::cross_entropy(), Momentum::default()) };
     let mut trainer = Trainer::new(&device, &Mlp::new(&[3, 6, 5, 2], Activation::Relu), &data(), options).unwrap();
-    trainer.fit(&data(), None, 2, |_| {}).unwrap();
-    let batch = trainer.batches(&data()).next().unwrap();
+    trainer.fit(&data(), Fit::epochs(2)).unwrap();
+    let batch = trainer.batches(&data()).unwrap().next().unwrap();
     let comparison = compare_step(&mut trainer, &batch, &device).unwrap();
     assert!(comparison.agrees(), "{comparison}");
 }

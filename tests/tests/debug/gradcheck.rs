@@ -2,6 +2,7 @@
 
 use wgrad::debug::{GradOptions, GradVerdict, compare, gradcheck, gradcheck_step, gradcheck_with};
 use wgrad::nn::Activation;
+use wgrad::train::Fit;
 use wgrad_core::{Builder, DType, HostSlice, HostVec, Init, NodeId, Op, Program, Role, Scalar, Tensor, TensorType};
 use wgrad_cpu_ref::CpuBackend;
 
@@ -16,8 +17,8 @@ fn gradients_of_a_sound_program_are_correct() {
 
     for activation in [Activation::Tanh, Activation::Relu] {
         let mut trainer = trainer(&cpu(), activation);
-        trainer.fit(&data(), None, 3, |_| {}).unwrap();
-        let batch = trainer.batches(&data()).next().unwrap();
+        trainer.fit(&data(), Fit::epochs(3)).unwrap();
+        let batch = trainer.batches(&data()).unwrap().next().unwrap();
         let report = gradcheck_step(&mut trainer, &batch).unwrap();
         assert_eq!(report.rows.len(), 6, "{report}");
         assert!(report.rows.iter().all(|row| row.verdict == GradVerdict::Correct), "{report}");

@@ -1,24 +1,16 @@
-//! Mini-batches: every row of a data set once, in file order or in a seeded random order; the last batch may be shorter.
-
-use wgrad_core::philox4x32;
+//! Mini-batches: the rows of a data set in some order; the last batch may be shorter.
 
 use crate::data::{Dataset, Targets};
 
-/// The order in which batches take rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// As they stand.
-    InOrder,
-    /// A permutation that seed and epoch determine.
-    Shuffled {
-        /// Seed of the generator.
-        seed: u64,
-        /// Every epoch of a seed has its own permutation.
-        epoch: u32,
-    },
-}
-
-/// Some rows of a data set.
+/// Some rows of a data set in host memory.
+///
+/// ```
+/// use wgrad::data::{Batch, Targets};
+///
+/// let targets = Targets::Classes { labels: vec![0, 1], classes: 2 };
+/// let batch = Batch { rows: 2, features: vec![0.0, 0.5, 1.0, 1.5], targets };
+/// assert_eq!(batch.features.len(), 2 * batch.rows);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// Number of rows.
@@ -42,23 +34,77 @@ impl Batch {
     }
 }
 
-/// Iterator over the batches of one epoch.
+/// What a step of training takes.
+///
+/// ```
+/// use wgrad::data::{Batch, Targets, TrainBatch};
+///
+/// let targets = Targets::Values { values: vec![0.5], width: 1 };
+/// let given: TrainBatch = Batch { rows: 1, features: vec![1.0, 2.0], targets }.into();
+/// assert_eq!(given.rows(), 1);
+/// assert_eq!(TrainBatch::Rows(vec![7, 3, 5]).rows(), 3);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub enum TrainBatch {
+    /// Rows, by number, of the data set that the trainer keeps on the device.
+    Rows(Vec<u32>),
+    /// Features and targets from host memory.
+    Values(Batch),
+}
+
+impl TrainBatch {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Rows(rows) => rows.len(),
+            Self::Values(batch) => batch.rows,
+        }
+    }
+}
+
+impl From<Batch> for TrainBatch {
+    fn from(batch: Batch) -> Self {
+        Self::Values(batch)
+    }
+}
+
+/// Iterator over rows in batches, in an order that is given.
+///
+/// ```
+/// use wgrad::data::{Batches, Dataset};
+///
+/// let data = Dataset::classes(vec![0.0, 1.0, 2.0], 1, vec![0, 1, 2], 3)?;
+/// let sizes: Vec<_> = Batches::new(&data, 2, vec![2, 0, 1]).map(|batch| batch.rows).collect();
+/// assert_eq!(sizes, [2, 1]);
+/// # Ok::<(), wgrad::data::DataError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Batches<'a> {
     dataset: &'a Dataset,
     size: usize,
-    order: Vec<usize>,
+    order: Vec<u32>,
     next: usize,
 }
 
 impl<'a> Batches<'a> {
-    /// Batches of `size` rows (at least 1), the last one with what remains.
-    pub fn new(dataset: &'a Dataset, size: usize, order: Order) -> Self {
-        let order = match order {
-            Order::InOrder => (0..dataset.rows()).collect(),
-            Order::Shuffled { seed, epoch } => permutation(dataset.rows(), seed, epoch),
-        };
+    /// Batches of `size` rows (at least 1), the last one with what remains. Numbers of rows that the data set does not have are left
+    /// out.
+    pub fn new(dataset: &'a Dataset, size: usize, mut order: Vec<u32>) -> Self {
+        order.retain(|&row| (row as usize) < dataset.rows());
         Self { dataset, size: size.max(1), order, next: 0 }
+    }
+
+    /// Batches of rows as they stand.
+    #[expect(clippy::cast_possible_truncation, reason = "a data set has fewer rows than four billion")]
+    pub fn in_order(dataset: &'a Dataset, size: usize) -> Self {
+        Self::new(dataset, size, (0..dataset.rows() as u32).collect())
+    }
+
+    /// The numbers of the rows of the next batch.
+    pub(crate) fn next_rows(&mut self) -> Option<&[u32]> {
+        let rows = &self.order[self.next..self.order.len().min(self.next + self.size)];
+        self.next += rows.len();
+        if rows.is_empty() { None } else { Some(rows) }
     }
 }
 
@@ -66,17 +112,14 @@ impl Iterator for Batches<'_> {
     type Item = Batch;
 
     fn next(&mut self) -> Option<Batch> {
-        let rows = &self.order[self.next..self.order.len().min(self.next + self.size)];
-        if rows.is_empty() {
-            return None;
-        }
-        self.next += rows.len();
-        let width = self.dataset.width();
+        let dataset = self.dataset;
+        let rows: Vec<usize> = self.next_rows()?.iter().map(|&row| row as usize).collect();
+        let width = dataset.width();
         let mut features = Vec::with_capacity(rows.len() * width);
-        for &row in rows {
-            features.extend_from_slice(&self.dataset.features()[row * width..(row + 1) * width]);
+        for &row in &rows {
+            features.extend_from_slice(&dataset.features()[row * width..(row + 1) * width]);
         }
-        Some(Batch { rows: rows.len(), features, targets: self.dataset.targets().select(rows) })
+        Some(Batch { rows: rows.len(), features, targets: dataset.targets().select(&rows) })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -87,56 +130,39 @@ impl Iterator for Batches<'_> {
 
 impl ExactSizeIterator for Batches<'_> {}
 
-/// A permutation of `0..len` by Fisher and Yates' shuffle.
-fn permutation(len: usize, seed: u64, epoch: u32) -> Vec<usize> {
-    let mut words = Words { seed, epoch, block: 0, words: [0; 4], left: 0 };
-    let mut order: Vec<usize> = (0..len).collect();
-    for last in (1..len).rev() {
-        order.swap(last, words.below(last + 1));
+/// The batches of an epoch, as a trainer takes them.
+#[derive(Debug, Clone)]
+pub struct TrainBatches<'a> {
+    batches: Batches<'a>,
+    resident: bool,
+}
+
+impl<'a> TrainBatches<'a> {
+    pub(crate) fn new(batches: Batches<'a>, resident: bool) -> Self {
+        Self { batches, resident }
     }
-    order
 }
 
-/// Random words for one epoch's permutation. The last counter word tells them apart from those that initialise variables.
-struct Words {
-    seed: u64,
-    epoch: u32,
-    block: u32,
-    words: [u32; 4],
-    left: usize,
-}
+impl Iterator for TrainBatches<'_> {
+    type Item = TrainBatch;
 
-impl Words {
-    #[expect(clippy::cast_possible_truncation, reason = "splitting 64 bits into two words")]
-    fn next(&mut self) -> u32 {
-        if self.left == 0 {
-            let key = [self.seed as u32, (self.seed >> 32) as u32];
-            self.words = philox4x32([self.block, self.epoch, 0, u32::MAX - 1], key);
-            self.block = self.block.wrapping_add(1);
-            self.left = 4;
+    fn next(&mut self) -> Option<TrainBatch> {
+        if self.resident {
+            return self.batches.next_rows().map(|rows| TrainBatch::Rows(rows.to_vec()));
         }
-        self.left -= 1;
-        self.words[3 - self.left]
+        self.batches.next().map(TrainBatch::Values)
     }
 
-    /// Uniform below `bound`. Words whose high part would favour some results are thrown away (Lemire 2019).
-    #[expect(clippy::cast_possible_truncation, reason = "the low half of a product is wanted")]
-    fn below(&mut self, bound: usize) -> usize {
-        let bound = bound as u128;
-        let rest = (1u128 << 64) % bound;
-        loop {
-            let word = u128::from(self.next()) << 32 | u128::from(self.next());
-            let product = word * bound;
-            if u128::from(product as u64) >= rest {
-                return (product >> 64) as usize;
-            }
-        }
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.batches.size_hint()
     }
 }
+
+impl ExactSizeIterator for TrainBatches<'_> {}
 
 #[cfg(test)]
 mod tests {
-    use super::{Batches, Order, permutation};
+    use super::{Batches, TrainBatch, TrainBatches};
     use crate::data::{Dataset, Targets};
 
     fn dataset(rows: usize) -> Dataset {
@@ -165,35 +191,20 @@ mod tests {
     #[test]
     fn the_last_batch_holds_the_rest() {
         let data = dataset(7);
-        assert_eq!(labels(Batches::new(&data, 3, Order::InOrder)), [vec![0, 1, 2], vec![3, 4, 5], vec![6]]);
-        assert_eq!(Batches::new(&data, 3, Order::InOrder).len(), 3);
-        assert_eq!(labels(Batches::new(&data, 7, Order::InOrder)).len(), 1);
-        assert_eq!(labels(Batches::new(&data, 9, Order::InOrder)), [vec![0, 1, 2, 3, 4, 5, 6]]);
-        assert!(labels(Batches::new(&dataset(0), 3, Order::InOrder)).is_empty());
+        assert_eq!(labels(Batches::in_order(&data, 3)), [vec![0, 1, 2], vec![3, 4, 5], vec![6]]);
+        assert_eq!(Batches::in_order(&data, 3).len(), 3);
+        assert_eq!(labels(Batches::in_order(&data, 7)).len(), 1);
+        assert_eq!(labels(Batches::in_order(&data, 9)), [vec![0, 1, 2, 3, 4, 5, 6]]);
+        assert!(labels(Batches::in_order(&dataset(0), 3)).is_empty());
+        assert_eq!(labels(Batches::new(&data, 2, vec![6, 9, 2, 2])), [vec![6, 2], vec![2]]);
     }
 
     #[test]
-    fn shuffling_is_a_permutation_of_seed_and_epoch() {
-        let data = dataset(101);
-        let run = |seed, epoch| labels(Batches::new(&data, 8, Order::Shuffled { seed, epoch })).concat();
-        let first = run(1, 0);
-        assert_eq!(first, run(1, 0));
-        assert_ne!(first, run(1, 1));
-        assert_ne!(first, run(2, 0));
-        let mut sorted = first.clone();
-        sorted.sort_unstable();
-        assert_eq!(sorted, (0..101).collect::<Vec<_>>());
-        assert_ne!(first, sorted);
-    }
-
-    /// All 24 orders of four items come up about equally often: 4,800 draws, 200 expected each, 14 standard deviation.
-    #[test]
-    fn permutations_are_equally_likely() {
-        let mut counts = std::collections::BTreeMap::new();
-        for epoch in 0..4800 {
-            *counts.entry(permutation(4, 9, epoch)).or_insert(0) += 1;
-        }
-        assert_eq!(counts.len(), 24);
-        assert!(counts.values().all(|&n| (130..=270).contains(&n)), "{counts:?}");
+    fn resident_rows_go_by_number() {
+        let data = dataset(3);
+        let batches: Vec<_> = TrainBatches::new(Batches::new(&data, 2, vec![2, 0, 1]), true).collect();
+        assert_eq!(batches, [TrainBatch::Rows(vec![2, 0]), TrainBatch::Rows(vec![1])]);
+        let values: Vec<_> = TrainBatches::new(Batches::new(&data, 2, vec![2, 0, 1]), false).collect();
+        assert!(matches!(&values[0], TrainBatch::Values(batch) if batch.features == [4.0, 5.0, 0.0, 1.0]));
     }
 }

@@ -1,13 +1,41 @@
-//! Reads tables of plain numbers separated by commas: no header, no quotes. Every error names file, row and column.
+//! Reads comma-separated values: rows of fields, with the line in which each row really starts.
 
 use std::fs;
 use std::path::Path;
 
-use crate::data::DataError;
+use crate::data::{DataError, FieldPlace};
 
-/// Numbers in rows of equal length.
+/// How a file of separated values is written.
+///
+/// ```
+/// use wgrad::data::{CsvOptions, Table};
+///
+/// let options = CsvOptions { delimiter: b';', columns: Some(vec!["x".to_owned(), "y".to_owned()]) };
+/// let table = Table::parse_with("t.csv", b"1,5;2\n", &options).unwrap();
+/// assert_eq!(table.field(0, 0), Some("1,5"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsvOptions {
+    /// What stands between fields: a comma if nothing else is said.
+    pub delimiter: u8,
+    /// Names of the columns, for a file whose first line is a row already. None, which is the default: the first line has them.
+    pub columns: Option<Vec<String>>,
+}
+
+impl Default for CsvOptions {
+    fn default() -> Self {
+        Self { delimiter: b',', columns: None }
+    }
+}
+
+/// Finite numbers in rows of equal length, without names.
+///
+/// ```
+/// let table = wgrad::data::parse_csv("t.csv", "1,2\n3,4\n").unwrap();
+/// assert_eq!((table.rows, table.columns, table.values), (2, 2, vec![1.0, 2.0, 3.0, 4.0]));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct Table {
+pub struct NumberTable {
     /// Where it came from, for errors.
     pub name: String,
     /// Number of rows.
@@ -18,64 +46,179 @@ pub struct Table {
     pub values: Vec<f32>,
 }
 
-/// Reads a table from a file.
+/// Reads a table of plain numbers from a file without a header, as [`parse_csv`] does. For one with a header or with text see
+/// [`Table::read`](crate::data::Table::read).
+///
+/// ```
+/// let path = std::env::temp_dir().join(format!("wgrad-numbers-{}.csv", std::process::id()));
+/// std::fs::write(&path, "0.5,1\n0.25,0\n")?;
+/// assert_eq!(wgrad::data::read_csv(&path).unwrap().columns, 2);
+/// # std::fs::remove_file(&path)
+/// ```
 ///
 /// # Errors
 /// If the file cannot be read, a field is not a finite number, or rows differ in length.
-pub fn read_csv(path: impl AsRef<Path>) -> Result<Table, DataError> {
-    let name = path.as_ref().display().to_string();
-    match fs::read_to_string(path.as_ref()) {
-        Ok(text) => parse_csv(&name, &text),
+pub fn read_csv(path: impl AsRef<Path>) -> Result<NumberTable, DataError> {
+    let (name, bytes) = read_file(path.as_ref())?;
+    numbers(&name, &bytes)
+}
+
+/// Reads a table of plain numbers separated by commas, without a header; `name` is what errors call it. Empty lines are skipped.
+///
+/// ```
+/// let table = wgrad::data::parse_csv("t.csv", "1, 2.5\n\n-3,4e2\n").unwrap();
+/// assert_eq!(table.values, [1.0, 2.5, -3.0, 400.0]);
+/// ```
+///
+/// # Errors
+/// If a field is not a finite number, or rows differ in length.
+pub fn parse_csv(name: &str, text: &str) -> Result<NumberTable, DataError> {
+    numbers(name, text.as_bytes())
+}
+
+fn numbers(name: &str, bytes: &[u8]) -> Result<NumberTable, DataError> {
+    let mut table = NumberTable { name: name.to_owned(), rows: 0, columns: 0, values: Vec::new() };
+    each_row(name, bytes, &CsvOptions::default(), |line, fields| {
+        for (column, text) in fields.iter().enumerate() {
+            let value = text.parse().ok().filter(|v: &f32| v.is_finite());
+            table.values.push(value.ok_or_else(|| DataError::Number {
+                place: FieldPlace { file: name.to_owned(), line, column: column + 1, name: None },
+                text: (*text).to_owned(),
+            })?);
+        }
+        table.columns = fields.len();
+        table.rows += 1;
+        Ok(())
+    })?;
+    Ok(table)
+}
+
+/// A file's bytes, and its path as errors call it.
+pub(super) fn read_file(path: &Path) -> Result<(String, Vec<u8>), DataError> {
+    let name = path.display().to_string();
+    match fs::read(path) {
+        Ok(bytes) => Ok((name, bytes)),
         Err(error) => Err(DataError::Io { file: name, reason: error.to_string() }),
     }
 }
 
-/// Reads a table from text; `name` is what errors call it. Empty lines are skipped.
-///
-/// # Errors
-/// If a field is not a finite number, or rows differ in length.
-pub fn parse_csv(name: &str, text: &str) -> Result<Table, DataError> {
-    let mut table = Table { name: name.to_owned(), rows: 0, columns: 0, values: Vec::new() };
-    for (line, fields) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let before = table.values.len();
-        for (column, field) in fields.split(',').enumerate() {
-            let value = field.trim().parse().ok().filter(|v: &f32| v.is_finite());
-            table.values.push(value.ok_or_else(|| DataError::Number {
-                file: name.to_owned(),
-                row: line + 1,
-                column: column + 1,
-                text: field.to_owned(),
-            })?);
+/// Calls a function with the line and the trimmed fields of each row that is not empty, the header's included. All rows have equally
+/// many fields.
+pub(super) fn each_row(
+    file: &str,
+    bytes: &[u8],
+    options: &CsvOptions,
+    mut row: impl FnMut(usize, &[&str]) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    check_delimiter(options.delimiter)?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut reader = csv::ReaderBuilder::new();
+    let mut reader = reader.delimiter(options.delimiter).has_headers(false).flexible(true).from_reader(bytes);
+    let mut record = csv::ByteRecord::new();
+    let mut lines = Lines { bytes, offset: 0, line: 1 };
+    let mut expected = None;
+    while reader.read_byte_record(&mut record).map_err(|error| io(file, &error))? {
+        let start = record.position().map_or(0, csv::Position::byte);
+        let line = lines.start_of_row(usize::try_from(start).unwrap_or(usize::MAX));
+        let mut fields = Vec::with_capacity(record.len());
+        for (column, field) in record.iter().enumerate() {
+            let Ok(text) = std::str::from_utf8(field) else {
+                let place = FieldPlace { file: file.to_owned(), line, column: column + 1, name: None };
+                return Err(DataError::NotUtf8 { place });
+            };
+            fields.push(text.trim());
         }
-        let found = table.values.len() - before;
-        if table.rows > 0 && found != table.columns {
-            return Err(DataError::Columns { file: name.to_owned(), row: line + 1, found, expected: table.columns });
+        // A line of spaces is as empty as one of nothing, but a quoted nothing is a field.
+        if fields == [""] && lines.rest().first() != Some(&b'"') {
+            continue;
         }
-        table.columns = found;
-        table.rows += 1;
+        let expected = *expected.get_or_insert(fields.len());
+        if expected != fields.len() {
+            lines.check_quotes(file, options.delimiter)?;
+            return Err(DataError::Columns { file: file.to_owned(), line, found: fields.len(), expected });
+        }
+        row(line, &fields)?;
     }
-    Ok(table)
+    lines.check_quotes(file, options.delimiter)
+}
+
+fn io(file: &str, error: &csv::Error) -> DataError {
+    DataError::Io { file: file.to_owned(), reason: error.to_string() }
+}
+
+fn check_delimiter(delimiter: u8) -> Result<(), DataError> {
+    if delimiter.is_ascii() && delimiter != b'"' && delimiter != b'\n' && delimiter != b'\r' {
+        return Ok(());
+    }
+    Err(DataError::Argument {
+        function: "CsvOptions",
+        argument: "delimiter",
+        value: format!("{:?}", char::from(delimiter)),
+        allowed: "an ASCII character other than a quote or the end of a line".to_owned(),
+    })
+}
+
+/// Counts lines up to places that lie further and further on. The reader's own count points at the first of the empty lines before
+/// a row, this one at the row.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+    line: usize,
+}
+
+impl Lines<'_> {
+    /// The line of the first byte at or behind an offset that ends no line.
+    fn start_of_row(&mut self, offset: usize) -> usize {
+        while let Some(&byte) = self.bytes.get(self.offset) {
+            let ends_line = byte == b'\n' || byte == b'\r';
+            if self.offset >= offset && !ends_line {
+                break;
+            }
+            self.offset += 1;
+            if byte == b'\n' || byte == b'\r' && self.bytes.get(self.offset) != Some(&b'\n') {
+                self.line += 1;
+            }
+        }
+        self.line
+    }
+
+    /// The bytes from the start of the row that was asked for last.
+    fn rest(&self) -> &[u8] {
+        self.bytes.get(self.offset..).unwrap_or_default()
+    }
+
+    /// Refuses a quote that is still open at the end of the file, after which the last row has swallowed all others.
+    fn check_quotes(&self, file: &str, delimiter: u8) -> Result<(), DataError> {
+        let mut at = Quoting::FieldStart;
+        for &byte in self.rest() {
+            let ends_field = byte == delimiter || byte == b'\n' || byte == b'\r';
+            at = match at {
+                Quoting::FieldStart | Quoting::Closed if byte == b'"' => Quoting::Open,
+                Quoting::Open if byte == b'"' => Quoting::Closed,
+                Quoting::Open => Quoting::Open,
+                Quoting::FieldStart | Quoting::Closed | Quoting::Plain if ends_field => Quoting::FieldStart,
+                Quoting::FieldStart | Quoting::Closed | Quoting::Plain => Quoting::Plain,
+            };
+        }
+        match at {
+            Quoting::Open => Err(DataError::OpenQuote { file: file.to_owned(), line: self.line }),
+            Quoting::FieldStart | Quoting::Closed | Quoting::Plain => Ok(()),
+        }
+    }
+}
+
+/// Where a byte of a row stands.
+#[derive(Debug, Clone, Copy)]
+enum Quoting {
+    FieldStart,
+    /// In a field that started without a quote, where quotes are characters like others.
+    Plain,
+    /// Between quotes.
+    Open,
+    /// Behind a quote that closes a field, unless another one follows.
+    Closed,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{parse_csv, read_csv};
-
-    #[test]
-    fn reads_numbers_and_skips_empty_lines() {
-        let table = parse_csv("t", "1,2.5,-3\r\n\n4, 5 ,6e1\n").unwrap();
-        assert_eq!((table.rows, table.columns), (2, 3));
-        assert_eq!(table.values, [1.0, 2.5, -3.0, 4.0, 5.0, 60.0]);
-        assert_eq!(parse_csv("t", "").unwrap().rows, 0);
-    }
-
-    #[test]
-    fn errors_name_file_row_and_column() {
-        let message = |text: &str| parse_csv("t.csv", text).unwrap_err().to_string();
-        assert_eq!(message("1,2\n3,x\n"), "t.csv, row 2, column 2: 'x' is not a finite number");
-        assert_eq!(message("1,2\n\n3,inf\n"), "t.csv, row 3, column 2: 'inf' is not a finite number");
-        assert_eq!(message("1,2\n3\n"), "t.csv, row 2: 1 columns, but the rows before have 2");
-        let missing = read_csv("/nonexistent/file.csv").unwrap_err().to_string();
-        assert!(missing.starts_with("/nonexistent/file.csv: "), "{missing}");
-    }
-}
+#[path = "csv_tests.rs"]
+mod tests;

@@ -1,24 +1,46 @@
 //! A data set in host memory: one row of features and one target for each example.
 
+use std::sync::Arc;
+
 use wgrad_core::HostSlice;
 
-use crate::data::{DataError, Table};
+use crate::data::{DataError, NumberTable};
+use crate::loss::IGNORED;
 
-/// Features with their targets.
+/// Features with their targets, all finite. A clone shares them, so it costs nothing.
+///
+/// ```
+/// use wgrad::data::Dataset;
+///
+/// # fn main() -> Result<(), wgrad::data::DataError> {
+/// let data = Dataset::classes(vec![0.0, 0.1, 0.9, 1.0, 0.2, 0.3], 2, vec![0, 1, 0], 2)?;
+/// assert_eq!((data.rows(), data.width()), (3, 2));
+/// assert_eq!(data.features()[2..4], [0.9, 1.0]);
+/// assert!(Dataset::values(vec![f32::NAN], 1, vec![0.0], 1).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     rows: usize,
     width: usize,
-    features: Vec<f32>,
-    targets: Targets,
+    features: Arc<Vec<f32>>,
+    targets: Arc<Targets>,
 }
 
 /// What a model shall say about each row.
+///
+/// ```
+/// use wgrad::data::{Dataset, Targets};
+///
+/// let data = Dataset::values(vec![1.0, 2.0], 1, vec![10.0, 20.0], 1).unwrap();
+/// assert_eq!(data.targets(), &Targets::Values { values: vec![10.0, 20.0], width: 1 });
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Targets {
     /// One class for each row.
     Classes {
-        /// The class of each row, below `classes`.
+        /// The class of each row, below `classes`, or [`IGNORED`] for a row without a label.
         labels: Vec<u32>,
         /// Number of classes.
         classes: u32,
@@ -47,42 +69,66 @@ impl Targets {
             Self::Classes { labels, classes } => {
                 Self::Classes { labels: rows.iter().map(|&row| labels[row]).collect(), classes: *classes }
             }
-            Self::Values { values, width } => Self::Values {
-                values: rows.iter().flat_map(|&row| &values[row * width..(row + 1) * width]).copied().collect(),
-                width: *width,
-            },
+            Self::Values { values, width } => Self::Values { values: gather(values, *width, rows), width: *width },
+        }
+    }
+
+    /// The number of rows they are for, if each of them is what it may be.
+    fn rows(&self) -> Result<usize, DataError> {
+        match self {
+            Self::Classes { labels, classes } => {
+                match labels.iter().enumerate().find(|&(_, &label)| label >= *classes && label != IGNORED) {
+                    None => Ok(labels.len()),
+                    Some((row, label)) => Err(DataError::Label {
+                        place: format!("data set, row {row}"),
+                        value: label.to_string(),
+                        classes: *classes,
+                    }),
+                }
+            }
+            Self::Values { values, width } => {
+                if *width == 0 || !values.len().is_multiple_of(*width) {
+                    return Err(DataError::Misfit(format!("{} targets are not rows of {width}", values.len())));
+                }
+                check_finite("target", values, *width)?;
+                Ok(values.len() / width)
+            }
         }
     }
 }
 
 impl Dataset {
-    /// Rows of `width` features, each with a class.
+    /// Rows of `width` features, each with a class below `classes`, or [`IGNORED`] if it has none.
     ///
     /// # Errors
-    /// If the lengths do not fit or a label is not below `classes`.
+    /// If the lengths do not fit, a label is not below `classes`, or a feature is not finite.
     pub fn classes(features: Vec<f32>, width: usize, labels: Vec<u32>, classes: u32) -> Result<Self, DataError> {
-        if let Some((row, label)) = labels.iter().enumerate().find(|&(_, &label)| label >= classes) {
-            return Err(DataError::Label { place: format!("data set, row {row}"), value: label.to_string(), classes });
-        }
-        Self::new(labels.len(), width, features, Targets::Classes { labels, classes })
+        Self::new(Arc::new(features), width, Arc::new(Targets::Classes { labels, classes }))
     }
 
     /// Rows of `width` features, each with `target_width` numbers to approach.
     ///
     /// # Errors
-    /// If the lengths do not fit.
+    /// If the lengths do not fit, or a feature or target is not finite.
     pub fn values(features: Vec<f32>, width: usize, values: Vec<f32>, target_width: usize) -> Result<Self, DataError> {
-        if target_width == 0 || !values.len().is_multiple_of(target_width) {
-            return Err(DataError::Misfit(format!("{} targets are not rows of {target_width}", values.len())));
-        }
-        Self::new(values.len() / target_width, width, features, Targets::Values { values, width: target_width })
+        Self::new(Arc::new(features), width, Arc::new(Targets::Values { values, width: target_width }))
     }
 
-    /// The rows of a table: all columns but the last are features, the last is the class.
+    /// The rows of a table of plain numbers: all columns but the last are features, the last is the class.
+    ///
+    /// ```
+    /// use wgrad::data::{Dataset, parse_csv};
+    ///
+    /// # fn main() -> Result<(), wgrad::data::DataError> {
+    /// let data = Dataset::from_labelled_table(&parse_csv("t.csv", "0.5,7,0\n0.25,9,1\n")?, 2)?;
+    /// assert_eq!(data.features(), [0.5, 7.0, 0.25, 9.0]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the table has no column, or a label is not a whole number below `classes`.
-    pub fn from_labelled_table(table: &Table, classes: u32) -> Result<Self, DataError> {
+    pub fn from_labelled_table(table: &NumberTable, classes: u32) -> Result<Self, DataError> {
         let width = table
             .columns
             .checked_sub(1)
@@ -92,7 +138,7 @@ impl Dataset {
         for (row, numbers) in table.values.chunks_exact(table.columns).enumerate() {
             let label = numbers[width];
             features.extend_from_slice(&numbers[..width]);
-            labels.push((0..classes).find(|&class| class as f32 == label).ok_or_else(|| DataError::Label {
+            labels.push(whole(label).filter(|&class| class < classes).ok_or_else(|| DataError::Label {
                 place: format!("{}, data row {}, column {}", table.name, row + 1, width + 1),
                 value: label.to_string(),
                 classes,
@@ -101,13 +147,53 @@ impl Dataset {
         Self::classes(features, width, labels, classes)
     }
 
-    fn new(rows: usize, width: usize, features: Vec<f32>, targets: Targets) -> Result<Self, DataError> {
+    /// The same targets with other features, `width` for each row. The targets are shared.
+    ///
+    /// ```
+    /// use wgrad::data::Dataset;
+    ///
+    /// # fn main() -> Result<(), wgrad::data::DataError> {
+    /// let data = Dataset::classes(vec![3.0, 4.0], 1, vec![0, 1], 2)?;
+    /// let squares = data.features().iter().flat_map(|x| [*x, x * x]).collect();
+    /// assert_eq!(data.with_features(squares, 2)?.features(), [3.0, 9.0, 4.0, 16.0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the lengths do not fit or a feature is not finite.
+    pub fn with_features(&self, features: Vec<f32>, width: usize) -> Result<Self, DataError> {
+        Self::new(Arc::new(features), width, Arc::clone(&self.targets))
+    }
+
+    /// The same features with other targets. The features are shared.
+    ///
+    /// ```
+    /// use wgrad::data::{Dataset, Targets};
+    ///
+    /// # fn main() -> Result<(), wgrad::data::DataError> {
+    /// let data = Dataset::values(vec![3.0, 4.0], 1, vec![1.5, 2.5], 1)?;
+    /// let above = data.with_targets(Targets::Classes { labels: vec![0, 1], classes: 2 })?;
+    /// assert_eq!(above.features(), data.features());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If there is not one target for each row, a label is no class, or a value is not finite.
+    pub fn with_targets(&self, targets: Targets) -> Result<Self, DataError> {
+        Self::new(Arc::clone(&self.features), self.width, Arc::new(targets))
+    }
+
+    fn new(features: Arc<Vec<f32>>, width: usize, targets: Arc<Targets>) -> Result<Self, DataError> {
+        let rows = targets.rows()?;
         if rows.checked_mul(width) != Some(features.len()) {
             return Err(DataError::Misfit(format!(
                 "{} features are not {rows} rows (one for each target) of {width}",
                 features.len()
             )));
         }
+        check_finite("feature", &features, width)?;
         Ok(Self { rows, width, features, targets })
     }
 
@@ -131,10 +217,15 @@ impl Dataset {
         &self.targets
     }
 
-    /// The same rows with every feature multiplied by a factor.
+    /// Whether both share their features and their targets, as clones do. Equal data made twice are not the same.
+    pub(crate) fn same_data(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.features, &other.features) && Arc::ptr_eq(&self.targets, &other.targets)
+    }
+
+    /// The same rows with every feature multiplied by a finite factor.
     #[must_use]
     pub fn scaled(mut self, factor: f32) -> Self {
-        self.features.iter_mut().for_each(|x| *x *= factor);
+        Arc::make_mut(&mut self.features).iter_mut().for_each(|x| *x *= factor);
         self
     }
 
@@ -142,57 +233,52 @@ impl Dataset {
     ///
     /// # Errors
     /// If there are fewer rows.
-    pub fn split_at(mut self, row: usize) -> Result<(Self, Self), DataError> {
+    pub fn split_at(self, row: usize) -> Result<(Self, Self), DataError> {
         if row > self.rows {
             return Err(DataError::Misfit(format!("cannot split {} rows at row {row}", self.rows)));
         }
-        let features = self.features.split_off(row * self.width);
-        let targets = match &mut self.targets {
-            Targets::Classes { labels, classes } => {
-                Targets::Classes { labels: labels.split_off(row), classes: *classes }
-            }
-            Targets::Values { values, width } => {
-                Targets::Values { values: values.split_off(row * *width), width: *width }
-            }
-        };
-        let rest = Self { rows: self.rows - row, width: self.width, features, targets };
-        self.rows = row;
-        Ok((self, rest))
+        let rows: Vec<usize> = (0..self.rows).collect();
+        let (head, tail) = rows.split_at(row);
+        Ok((self.gathered(head), self.gathered(tail)))
+    }
+
+    /// Some rows, all of which exist.
+    pub(super) fn gathered(&self, rows: &[usize]) -> Self {
+        Self {
+            rows: rows.len(),
+            width: self.width,
+            features: Arc::new(gather(&self.features, self.width, rows)),
+            targets: Arc::new(self.targets.select(rows)),
+        }
+    }
+}
+
+/// The number as a class, if it is one.
+fn whole(number: f32) -> Option<u32> {
+    let class = number as u32;
+    (class as f32 == number && class < 1 << f32::MANTISSA_DIGITS).then_some(class)
+}
+
+/// Some rows of a matrix, all of which exist.
+fn gather(values: &[f32], width: usize, rows: &[usize]) -> Vec<f32> {
+    let mut gathered = Vec::with_capacity(rows.len() * width);
+    rows.iter().for_each(|row| gathered.extend_from_slice(&values[row * width..(row + 1) * width]));
+    gathered
+}
+
+/// Refuses the first value that is not finite.
+pub(super) fn check_finite(what: &'static str, values: &[f32], width: usize) -> Result<(), DataError> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(at) => Err(DataError::NonFinite {
+            what,
+            row: at / width.max(1),
+            column: at % width.max(1),
+            value: values[at].to_string(),
+        }),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Dataset, Targets};
-    use crate::data::{DataError, parse_csv};
-
-    #[test]
-    fn a_table_becomes_features_and_labels() {
-        let table = parse_csv("t.csv", "1,2,0\n3,4,2\n5,6,1\n").unwrap();
-        let all = Dataset::from_labelled_table(&table, 3).unwrap().scaled(0.5);
-        let (head, tail) = all.split_at(1).unwrap();
-        assert_eq!((head.rows(), head.features()), (1, &[0.5, 1.0][..]));
-        assert_eq!((tail.rows(), tail.features()), (2, &[1.5, 2.0, 2.5, 3.0][..]));
-        assert_eq!(tail.targets(), &Targets::Classes { labels: vec![2, 1], classes: 3 });
-        assert_eq!(
-            Dataset::from_labelled_table(&table, 2).unwrap_err().to_string(),
-            "t.csv, data row 2, column 3: the label is 2, but must be a whole number below 2"
-        );
-    }
-
-    #[test]
-    fn parts_must_fit() {
-        let message = |made: Result<Dataset, DataError>| made.unwrap_err().to_string();
-        assert_eq!(
-            message(Dataset::classes(vec![0.0; 5], 2, vec![0, 1], 2)),
-            "data set: 5 features are not 2 rows (one for each target) of 2"
-        );
-        assert_eq!(
-            message(Dataset::classes(vec![0.0; 4], 2, vec![0, 7], 2)),
-            "data set, row 1: the label is 7, but must be a whole number below 2"
-        );
-        assert_eq!(message(Dataset::values(vec![], 1, vec![0.0; 3], 2)), "data set: 3 targets are not rows of 2");
-        let two = Dataset::values(vec![1.0, 2.0], 1, vec![0.0; 2], 1).unwrap();
-        assert_eq!(message(two.split_at(3).map(|(head, _)| head)), "data set: cannot split 2 rows at row 3");
-    }
-}
+#[path = "dataset_tests.rs"]
+mod tests;

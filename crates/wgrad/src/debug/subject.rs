@@ -9,7 +9,7 @@ use super::comparison::Comparison;
 use super::gradcheck::{GradOptions, gradcheck_with};
 use super::gradient_report::GradReport;
 use crate::Error;
-use crate::data::Batch;
+use crate::data::TrainBatch;
 use crate::device::Device;
 use crate::train::{Numbers, Trainer};
 
@@ -21,17 +21,17 @@ use crate::train::{Numbers, Trainer};
 /// use wgrad::loss::Loss;
 /// use wgrad::nn::{Activation, Mlp};
 /// use wgrad::optim::Adam;
-/// use wgrad::train::{TrainOptions, Trainer};
+/// use wgrad::train::{Fit, TrainOptions, Trainer};
 /// use wgrad::{BackendChoice, Device, DeviceSelector, debug};
 ///
 /// # fn main() -> Result<(), wgrad::Error> {
 /// let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
 /// let data = Dataset::classes(vec![0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], 2, vec![0, 1, 1, 0], 2)?;
-/// let options = TrainOptions { batch_rows: 4, ..TrainOptions::new(Loss::CrossEntropy, Adam::default()) };
+/// let options = TrainOptions { batch_rows: 4, ..TrainOptions::new(Loss::cross_entropy(), Adam::default()) };
 /// let mut trainer = Trainer::new(&device, &Mlp::new(&[2, 8, 2], Activation::Tanh), &data, options)?;
-/// trainer.fit(&data, None, 10, |_| {})?;
+/// trainer.fit(&data, Fit::epochs(10))?;
 ///
-/// let batch = trainer.batches(&data).next().expect("the data set has rows");
+/// let batch = trainer.batches(&data)?.next().expect("the data set has rows");
 /// let comparison = debug::compare_step(&mut trainer, &batch, &device)?;
 /// println!("{comparison}");
 /// assert!(comparison.agrees());
@@ -41,7 +41,7 @@ use crate::train::{Numbers, Trainer};
 ///
 /// # Errors
 /// As [`compare_with`], and if the trainer takes no batches of that many rows.
-pub fn compare_step(trainer: &mut Trainer, batch: &Batch, device: &Device) -> Result<Comparison, Error> {
+pub fn compare_step(trainer: &mut Trainer, batch: &TrainBatch, device: &Device) -> Result<Comparison, Error> {
     let step = Step::next(trainer, batch)?;
     let options = CompareOptions { entry: Some(&step.entry), variables: step.variables, ..CompareOptions::default() };
     compare_with(&trainer.program().program, &step.numbers.feeds(batch), device.backend(), &options)
@@ -52,7 +52,7 @@ pub fn compare_step(trainer: &mut Trainer, batch: &Batch, device: &Device) -> Re
 ///
 /// # Errors
 /// As [`gradcheck_with`], and if the trainer takes no batches of that many rows.
-pub fn gradcheck_step(trainer: &mut Trainer, batch: &Batch) -> Result<GradReport, Error> {
+pub fn gradcheck_step(trainer: &mut Trainer, batch: &TrainBatch) -> Result<GradReport, Error> {
     let step = Step::next(trainer, batch)?;
     let options = GradOptions { entry: Some(&step.entry), variables: step.variables, ..GradOptions::default() };
     gradcheck_with(&trainer.program().program, &step.numbers.feeds(batch), &options)
@@ -66,11 +66,12 @@ struct Step {
 }
 
 impl Step {
-    fn next(trainer: &mut Trainer, batch: &Batch) -> Result<Self, Error> {
+    fn next(trainer: &mut Trainer, batch: &TrainBatch) -> Result<Self, Error> {
+        trainer.check_batch(batch)?;
         let program = trainer.program();
-        let Some(&(entry, _)) = program.train.iter().find(|(_, rows)| *rows == batch.rows) else {
+        let Some(&(entry, _)) = program.train.iter().find(|(_, rows)| *rows == batch.rows()) else {
             let known = program.train.iter().map(|(_, rows)| rows.to_string()).collect();
-            return Err(Error::BatchRows { rows: batch.rows, known });
+            return Err(Error::BatchRows { rows: batch.rows(), known });
         };
         let entry = program.program.entries[entry.index()].name.clone();
         let names: Vec<String> = trainer.variables().map(|(name, _)| name.to_owned()).collect();

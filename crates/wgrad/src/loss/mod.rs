@@ -1,23 +1,17 @@
-//! Losses: one number for each element or row, and of the most common ones the mean that training minimises.
+//! Losses: [`Loss`] is what a trainer takes; the functions are what it is made of, one number for each element or row, and of the most
+//! common ones the mean.
 
+mod choice;
 mod classification;
 mod distribution;
 mod regression;
 
+pub use choice::{CustomLoss, Loss};
 pub use classification::{CrossEntropy, IGNORED, RowLosses, multi_margin_per_row, nll};
 pub use distribution::{bce_with_logits_errors, hinge_errors, kl_errors, kl_log_errors};
 pub use regression::{absolute_errors, huber_errors, smooth_l1_errors, squared_errors};
 
 use wgrad_core::{GraphError, Tensor};
-
-/// What training minimises.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
-    /// Softmax cross-entropy of logits with class labels: [`cross_entropy`].
-    CrossEntropy,
-    /// Mean squared error: [`mse`].
-    Mse,
-}
 
 /// `logsumexp(logits[i, :]) - logits[i, labels[i]]` for each row of `logits` `[rows, classes]`, with u32 `labels` `[rows]`.
 /// Labels that are fed must be below the number of classes, which every run checks.

@@ -2,11 +2,11 @@
 
 use wgrad_core::Tensor;
 
-use crate::data::Dataset;
+use crate::data::{Dataset, Sampling};
 use crate::loss::Loss;
 use crate::nn::{Activation, BatchNorm1d, Dropout, Embedding, Linear, Module, Params, Sequential};
 use crate::optim::{Optimization, ParameterGroup, Schedules, Sgd, SparseAdam};
-use crate::train::{TrainOptions, Trainer};
+use crate::train::{Fit, TrainOptions, Trainer};
 use crate::{BackendChoice, Device, DeviceSelector, Error};
 
 fn cpu() -> Device {
@@ -14,7 +14,7 @@ fn cpu() -> Device {
 }
 
 fn trainer(model: &dyn Module, data: &Dataset, optimizer: impl Into<Optimization>) -> Result<Trainer, Error> {
-    let options = TrainOptions { batch_rows: 8, shuffle: false, ..TrainOptions::new(Loss::CrossEntropy, optimizer) };
+    let options = TrainOptions { batch_rows: 8, sampling: Sampling::InOrder, ..TrainOptions::new(Loss::cross_entropy(), optimizer) };
     Trainer::new(&cpu(), model, data, options)
 }
 
@@ -43,10 +43,10 @@ fn dropout_draws_anew_for_every_batch() {
     let still = Sgd { learning_rate: 0.0, ..Sgd::default() };
     let losses = |seed: u64| -> Vec<f32> {
         let options =
-            TrainOptions { batch_rows: 8, seed, shuffle: false, ..TrainOptions::new(Loss::CrossEntropy, still) };
+            TrainOptions { batch_rows: 8, seed, sampling: Sampling::InOrder, ..TrainOptions::new(Loss::cross_entropy(), still) };
         let mut trainer = Trainer::new(&cpu(), &model(), &data, options).unwrap();
         let evaluated = trainer.evaluate(&data).unwrap().loss;
-        let batch = trainer.batches(&data).next().unwrap();
+        let batch = trainer.batches(&data).unwrap().next().unwrap();
         let losses = (0..4).map(|_| {
             trainer.step(&batch).unwrap();
             trainer.last_loss().unwrap()
@@ -69,7 +69,7 @@ fn batch_normalisation_learns_and_keeps_its_means_in_evaluation() {
         .then(Linear::new(8, 2));
     let data = larger(64);
     let mut trainer = trainer(&model, &data, Sgd { learning_rate: 0.3, ..Sgd::default() }).unwrap();
-    trainer.fit(&data, None, 30, |_| {}).unwrap();
+    trainer.fit(&data, Fit::epochs(30)).unwrap();
     let means = numbers(&mut trainer, "1.running_mean");
     assert!(means.iter().all(|mean| *mean != 0.0), "{means:?}");
     let evaluation = trainer.evaluate(&data).unwrap();
@@ -115,7 +115,7 @@ fn an_embedding_trains_the_rows_that_batches_name() {
         numbers(trainer, name).into_iter().map(f32::to_bits).collect()
     };
     let before = bits(&mut trainer, "words.weight");
-    trainer.fit(&data, None, 20, |_| {}).unwrap();
+    trainer.fit(&data, Fit::epochs(20)).unwrap();
     let after = bits(&mut trainer, "words.weight");
     let second_moments = numbers(&mut trainer, "words.weight.sparse_adam.v");
     let named = [0, 3, 6, 9, 12, 40, 41, 42];

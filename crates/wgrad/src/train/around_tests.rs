@@ -2,8 +2,8 @@
 
 use wgrad_core::{HostSlice, HostVec};
 
-use super::{TrainOptions, Trainer};
-use crate::data::{Batch, Dataset};
+use super::{Residency, TrainOptions, Trainer};
+use crate::data::{Dataset, Sampling, TrainBatch};
 use crate::loss::Loss;
 use crate::nn::{Activation, Mlp};
 use crate::optim::{
@@ -25,8 +25,9 @@ fn trainer_of(optimizer: impl Into<Optimization>, data: &Dataset, batch_rows: us
         batch_rows,
         eval_rows: 16,
         seed: 5,
-        shuffle: false,
-        ..TrainOptions::new(Loss::CrossEntropy, optimizer)
+        sampling: Sampling::InOrder,
+        residency: Residency::Host,
+        ..TrainOptions::new(Loss::cross_entropy(), optimizer)
     };
     Trainer::new(&device, &Mlp::new(&[2, 6, 2], Activation::Tanh), data, options).unwrap()
 }
@@ -63,8 +64,8 @@ fn write(trainer: &mut Trainer, values: &[Named]) {
     }
 }
 
-fn batches(trainer: &Trainer, data: &Dataset) -> Vec<Batch> {
-    trainer.batches(data).collect()
+fn batches(trainer: &mut Trainer, data: &Dataset) -> Vec<TrainBatch> {
+    trainer.batches(data).unwrap().collect()
 }
 
 /// Largest difference of two states of the same names.
@@ -117,7 +118,7 @@ fn slow_weights_meet_the_fast_ones_at_every_third_step() {
     let mut ahead = trainer(Optimization { lookahead: Some(lookahead), ..MOMENTUM.into() }, &data);
     let mut plain = trainer(MOMENTUM, &data);
     let mut slow = parameters(&mut plain);
-    for (step, batch) in (1..).zip(batches(&ahead, &data).iter().cycle().take(7)) {
+    for (step, batch) in (1..).zip(batches(&mut ahead, &data).iter().cycle().take(7)) {
         ahead.step(batch).unwrap();
         plain.step(batch).unwrap();
         let mut fast = parameters(&mut plain);
@@ -143,7 +144,7 @@ fn running_means_are_evaluated_and_predict() {
     let mut averaging = trainer(Optimization { average: Some(Average { decay: 0.75 }), ..SGD.into() }, &data);
     let (mut plain, mut of_means) = (trainer(SGD, &data), trainer(SGD, &data));
     let mut means = parameters(&mut plain);
-    for batch in &batches(&averaging, &data) {
+    for batch in &batches(&mut averaging, &data) {
         averaging.step(batch).unwrap();
         plain.step(batch).unwrap();
         assert_eq!(averaging.last_loss().unwrap(), plain.last_loss().unwrap());
@@ -174,10 +175,10 @@ fn skipped(trainer: &mut Trainer) -> u32 {
 }
 
 /// A batch with a feature that is not finite, of which its gradient is not either.
-fn broken(batch: &Batch, with: f32) -> Batch {
-    let mut batch = batch.clone();
+fn broken(batch: &TrainBatch, with: f32) -> TrainBatch {
+    let TrainBatch::Values(mut batch) = batch.clone() else { panic!("numbers of rows cannot be broken") };
     batch.features[3] = with;
-    batch
+    batch.into()
 }
 
 #[test]
@@ -193,7 +194,7 @@ fn a_step_on_what_is_not_finite_changes_nothing() {
     };
     for with in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let (mut one, mut other) = (trainer(around.clone(), &data), trainer(around.clone(), &data));
-        let batches = batches(&one, &data);
+        let batches = batches(&mut one, &data);
         for batch in &batches[..2] {
             one.step(batch).unwrap();
             other.step(batch).unwrap();
@@ -213,7 +214,7 @@ fn a_step_on_what_is_not_finite_changes_nothing() {
     }
     // Without it, nothing is left.
     let mut trainer = trainer(MOMENTUM, &data);
-    let batch = broken(&batches(&trainer, &data)[0], f32::NAN);
+    let batch = broken(&batches(&mut trainer, &data)[0], f32::NAN);
     trainer.step(&batch).unwrap();
     assert!(parameters(&mut trainer).iter().any(|(_, values)| values.iter().any(|v| v.is_nan())));
 }
@@ -224,7 +225,7 @@ fn a_broken_batch_of_several_spoils_one_step() {
     let data = points(40);
     let around = Optimization { accumulate: 2, skip_non_finite: true, ..MOMENTUM.into() };
     let (mut one, mut other) = (trainer(around.clone(), &data), trainer(around, &data));
-    let batches = batches(&one, &data);
+    let batches = batches(&mut one, &data);
     for trainer in [&mut one, &mut other] {
         trainer.step_on(&batches[..2]).unwrap();
     }
@@ -248,7 +249,7 @@ fn a_skipped_step_counts() {
     let adam = Adam { learning_rate: 0.05, ..Adam::default() };
     let around = Optimization { skip_non_finite: true, ..adam.into() };
     let (mut one, mut other) = (trainer(around.clone(), &data), trainer(around, &data));
-    let batches = batches(&one, &data);
+    let batches = batches(&mut one, &data);
     one.step(&batches[0]).unwrap();
     one.step(&broken(&batches[1], f32::NAN)).unwrap();
     one.step(&batches[2]).unwrap();
@@ -271,7 +272,7 @@ fn groups_have_rates_of_their_own_or_none() {
     let mut plain = trainer(SGD, &data);
     let start = parameters(&mut plain);
     assert_eq!(parameters(&mut grouped), start);
-    for batch in &batches(&plain, &data) {
+    for batch in &batches(&mut plain, &data) {
         write(&mut grouped, &start);
         write(&mut plain, &start);
         grouped.step(batch).unwrap();
@@ -307,7 +308,7 @@ fn noises(noise: GradientNoise, steps: usize) -> Vec<Vec<Named>> {
     let mut noisy = trainer(Optimization { noise: Some(noise), ..SGD.into() }, &data);
     let mut plain = trainer(SGD, &data);
     let start = parameters(&mut plain);
-    let batch = &batches(&plain, &data)[0];
+    let batch = &batches(&mut plain, &data)[0];
     plain.step(batch).unwrap();
     let wanted = parameters(&mut plain);
     let mut step = || {
@@ -357,7 +358,7 @@ fn newton_trains_a_network() {
     let few = NewtonSolver::ConjugateGradients { iterations: 6, tolerance: 0.1 };
     for newton in [by(NewtonSolver::Cholesky), by(few)] {
         let mut trainer = trainer_of(newton, &data, 24);
-        let batch = &batches(&trainer, &data)[0];
+        let batch = &batches(&mut trainer, &data)[0];
         trainer.step(batch).unwrap();
         let first = trainer.last_loss().unwrap();
         let before = trainer.counters();

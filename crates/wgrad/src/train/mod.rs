@@ -1,17 +1,39 @@
 //! Training: [`TrainProgram`] is the program of a model, a loss and an optimizer; [`Trainer`] runs it on a device.
 
+mod confusion;
+mod evaluate;
+mod finder;
+mod fit;
+mod history;
+mod metrics;
+mod options;
+mod plot;
 mod program;
+mod progress;
 mod report;
+mod saving;
+mod steps;
 mod trainer;
 
-pub use program::{TrainOptions, TrainProgram, correct_per_row};
+pub use confusion::ConfusionMatrix;
+pub use finder::{RateCurve, RateFinder};
+pub use fit::{Control, EarlyStopping, Fit, Monitor};
+pub use history::{History, Stopped};
+pub use metrics::{EvalSums, Metric, correct_per_row, in_top_per_row};
+pub use options::{Penalty, Residency, TrainOptions};
+pub use program::{ResidentData, TrainProgram};
+pub use progress::Progress;
 pub use report::{EpochReport, Evaluation};
 pub use trainer::Trainer;
 
-pub(crate) use trainer::Numbers;
+pub(crate) use steps::Numbers;
 
 #[cfg(test)]
 mod around_tests;
+#[cfg(test)]
+mod fit_tests;
+#[cfg(test)]
+mod metric_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -1,95 +1,104 @@
 //! The training program: one graph, and over the same variables the entries
 //! - `train`, and `train_last` for a shorter last batch: loss, gradients and optimizer, adding the loss to a running sum;
 //! - `accumulate`, where a step takes several batches: loss and gradients of a batch that does not complete a step;
-//! - `eval`: adds losses and correct rows to running sums; a mask takes any number of rows up to the batch's;
+//! - `eval`: adds losses and whatever else is measured to running sums; a mask takes any number of rows up to the batch's;
 //! - `predict`: the model's output.
+//!
+//! Where the training data stay on the device, those that train take numbers of rows and gather the rows themselves.
 //!
 //! It is made without a device, so anything that runs programs can run it.
 
 use wgrad_core::{
-    Builder, DType, Entry, EntryId, Fetch, GraphError, Init, Program, Role, Scalar, Tensor, TensorType, Update, VarId,
+    Builder, Entry, EntryId, Fetch, GraphError, Init, Program, Role, Scalar, Tensor, TensorType, Update, VarId,
 };
 
 use crate::Error;
 use crate::data::{Dataset, Targets};
 use crate::ids::{feed_id, variable_id};
-use crate::loss::{Loss, cross_entropy, cross_entropy_per_row, mse, mse_per_row};
+use crate::loss::Loss;
 use crate::nn::{Module, Params};
-use crate::optim::{Optimization, State};
-
-/// How to train.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrainOptions {
-    /// What is minimised.
-    pub loss: Loss,
-    /// How parameters are improved. Where it keeps running means of them, those are evaluated and predict.
-    pub optimizer: Optimization,
-    /// Rows of a training batch; the last batch of an epoch may have fewer.
-    pub batch_rows: usize,
-    /// Rows of an evaluation or prediction batch.
-    pub eval_rows: usize,
-    /// Seed of the initial parameters and of the order of batches.
-    pub seed: u64,
-    /// Whether every epoch takes the rows in another order.
-    pub shuffle: bool,
-}
-
-impl TrainOptions {
-    /// Batches of 64 rows in random order, evaluation in batches of 256, seed 0.
-    pub fn new(loss: Loss, optimizer: impl Into<Optimization>) -> Self {
-        Self { loss, optimizer: optimizer.into(), batch_rows: 64, eval_rows: 256, seed: 0, shuffle: true }
-    }
-}
+use crate::optim::{State, matches_pattern};
+use crate::train::metrics::EvalSums;
+use crate::train::{Penalty, Residency, TrainOptions};
 
 /// A program that trains, evaluates and predicts, with the ids needed to run it.
+///
+/// ```
+/// use wgrad::data::Dataset;
+/// use wgrad::loss::Loss;
+/// use wgrad::nn::Linear;
+/// use wgrad::optim::Sgd;
+/// use wgrad::train::{TrainOptions, TrainProgram};
+///
+/// let data = Dataset::values(vec![0.0, 1.0, 2.0], 1, vec![1.0, 3.0, 5.0], 1)?;
+/// let options = TrainOptions { batch_rows: 2, ..TrainOptions::new(Loss::Mse, Sgd::default()) };
+/// let program = TrainProgram::new(&Linear::new(1, 1), &data, &options)?;
+/// assert_eq!(program.train.iter().map(|(_, rows)| *rows).collect::<Vec<_>>(), [2, 1]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct TrainProgram {
     /// The program.
     pub program: Program,
     /// `train`, then `train_last` where there is one: each with the rows it takes. Feeds: [`State::feeds`], the model's random state if it
-    /// draws random numbers ([`MODEL_RANDOM_FEED`](crate::nn::MODEL_RANDOM_FEED)), inputs, targets. Fetch 0 is the loss.
+    /// draws random numbers ([`MODEL_RANDOM_FEED`](crate::nn::MODEL_RANDOM_FEED)), then inputs and targets, or numbers of rows where there
+    /// are resident data. Fetch 0 is what is minimised.
     pub train: Vec<(EntryId, usize)>,
     /// `accumulate` and the rows it takes, where a step takes several batches. Feeds and fetches as of `train`.
     pub accumulate: Option<(EntryId, usize)>,
-    /// `eval` and the rows it takes. Feeds: inputs, targets, mask.
+    /// `eval` and the rows it takes. Feeds: inputs, targets, mask. Fetch 0 is the loss of each row.
     pub eval: (EntryId, usize),
     /// `predict` and the rows it takes. Feed: inputs. Fetch 0 is the output.
     pub predict: (EntryId, usize),
     /// Whether the model draws random numbers in training.
     pub draws: bool,
-    /// Running sum of training losses, each times its rows.
+    /// Running sum of training losses, each times the weight of its rows.
     pub train_loss: VarId,
-    /// Running sum of the losses of evaluated rows.
-    pub eval_loss: VarId,
-    /// Running count of correctly classified rows; absent where targets are not classes.
-    pub eval_correct: Option<VarId>,
+    /// Running sums of an evaluation.
+    pub sums: EvalSums,
+    /// The training data, where they stay on the device.
+    pub resident: Option<ResidentData>,
+    /// Rows of the data set that the program was made for.
+    pub rows: usize,
     /// Features in a row of input.
     pub width: usize,
     /// Numbers in a row of output.
     pub output_width: usize,
 }
 
+/// Where the training data are on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResidentData {
+    /// All features, `[rows, width]`.
+    pub features: VarId,
+    /// All targets, u32 `[rows]` or f32 `[rows, width]`.
+    pub targets: VarId,
+}
+
 impl TrainProgram {
     /// Builds the program for a model on data like `dataset`: of its widths and kind of targets, and with a number of rows
-    /// that leaves the same rest for the last batch.
+    /// that leaves the same rest for the last batch; with the same number of rows where they stay on the device
+    /// ([`Residency::Device`]; [`Residency::Auto`] is decided by [`Trainer::new`](crate::train::Trainer::new), here they do not).
     ///
     /// # Errors
     /// If the model does not fit the data, a hyperparameter is out of range, or a parameter does not reach the loss.
     pub fn new(model: &dyn Module, dataset: &Dataset, options: &TrainOptions) -> Result<Self, Error> {
+        options.validate(dataset)?;
         let builder = Builder::new();
         let params = Params::new(&builder, options.seed);
-        let make = Make { builder: &builder, params: &params, model, dataset, loss: options.loss };
+        let make = Make { builder: &builder, params: &params, model, dataset, options };
         let sum = |name: &str| {
             let sum = builder.variable(name, TensorType::f32([]), Init::Fill(Scalar::F32(0.0)), Role::Other)?;
             variable_id(sum).map(|id| (id, sum))
         };
 
         // Predicting comes first: it declares the parameters with the fewest nodes around them.
-        let eval_rows = options.eval_rows.max(1);
+        let eval_rows = options.eval_rows;
         let (mut predict, output_width) = make.predict("predict", eval_rows, &[])?;
         let parameters: Vec<_> = params.all().into_iter().map(|(_, tensor)| tensor).collect();
         let optimizer = State::declare(&builder, &options.optimizer, &parameters)?;
         let train_loss = sum("metrics.train_loss")?;
+        let data = make.resident_data()?;
         let mut entries = Vec::new();
         let mut push = |entry: Entry, rows: usize| {
             entries.push(entry);
@@ -103,24 +112,21 @@ impl TrainProgram {
             predict = make.predict("predict_average", eval_rows, &averages)?.0;
         }
         let mut train = Vec::new();
-        let batch_rows = options.batch_rows.max(1);
+        let batch_rows = options.batch_rows;
         let (has_full_batch, rest) = (dataset.rows() >= batch_rows, dataset.rows() % batch_rows);
         for (name, rows, wanted) in [("train", batch_rows, has_full_batch || rest == 0), ("train_last", rest, rest > 0)]
         {
             if wanted {
-                train.push(push(make.train(name, rows, &optimizer, State::updates_beside, train_loss)?, rows));
+                train.push(push(make.train(name, rows, data, &optimizer, State::updates_beside, train_loss)?, rows));
             }
         }
         let accumulates = options.optimizer.accumulate > 1 && has_full_batch;
-        let accumulate = accumulates.then(|| make.train("accumulate", batch_rows, &optimizer, accumulate, train_loss));
+        let accumulate = accumulates.then(|| make.train("accumulate", batch_rows, data, &optimizer, accumulate, train_loss));
         let accumulate = accumulate.transpose()?.map(|entry| push(entry, batch_rows));
-        let eval_loss = sum("metrics.eval_loss")?;
-        let eval_correct = match dataset.targets() {
-            Targets::Classes { .. } => Some(sum("metrics.eval_correct")?),
-            Targets::Values { .. } => None,
-        };
-        let eval = push(make.eval(eval_rows, &averages, eval_loss, eval_correct)?, eval_rows);
+        let sums = EvalSums::declare(&builder, dataset.targets(), &options.loss, &options.metrics)?;
+        let eval = push(make.eval(eval_rows, &averages, &sums)?, eval_rows);
         let predict = push(predict, eval_rows);
+        let resident = data.map(|data| data.ids()).transpose()?;
         Ok(Self {
             train,
             accumulate,
@@ -128,8 +134,9 @@ impl TrainProgram {
             eval,
             predict,
             train_loss: train_loss.0,
-            eval_loss: eval_loss.0,
-            eval_correct: eval_correct.map(|(id, _)| id),
+            sums,
+            resident,
+            rows: dataset.rows(),
             width: dataset.width(),
             output_width,
             program: Program { graph: builder.into_graph(), entries },
@@ -152,13 +159,23 @@ fn accumulate<'g>(state: &State<'g>, gradients: &[Tensor<'g>], others: &[Update]
 /// A running sum: the variable and the node that reads it.
 type Sum<'g> = (VarId, Tensor<'g>);
 
+/// The resident data: features and targets.
+#[derive(Debug, Clone, Copy)]
+struct Data<'g>(Tensor<'g>, Tensor<'g>);
+
+impl Data<'_> {
+    fn ids(self) -> Result<ResidentData, GraphError> {
+        Ok(ResidentData { features: variable_id(self.0)?, targets: variable_id(self.1)? })
+    }
+}
+
 /// What all entries are made of.
 struct Make<'a, 'g> {
     builder: &'g Builder,
     params: &'a Params<'g>,
     model: &'a dyn Module,
     dataset: &'a Dataset,
-    loss: Loss,
+    options: &'a TrainOptions,
 }
 
 impl<'g> Make<'_, 'g> {
@@ -166,16 +183,39 @@ impl<'g> Make<'_, 'g> {
         self.builder.feed(&format!("{entry}.{name}"), ty)
     }
 
-    /// The feed of inputs and the model's output on it, checked against the targets. The model gets the second of each pair instead of
-    /// the first.
+    fn x(&self, entry: &str, rows: usize) -> Result<Tensor<'g>, GraphError> {
+        self.feed(entry, "x", TensorType::f32([rows, self.dataset.width()]))
+    }
+
+    fn y(&self, entry: &str, rows: usize) -> Result<Tensor<'g>, GraphError> {
+        self.feed(entry, "y", Loss::target_type(self.dataset.targets(), rows))
+    }
+
+    /// Declares the data that stay on the device, if they shall.
+    fn resident_data(&self) -> Result<Option<Data<'g>>, Error> {
+        match self.options.residency {
+            Residency::Auto | Residency::Host => return Ok(None),
+            Residency::Device => {}
+        }
+        let rows = self.dataset.rows();
+        let zero = match self.dataset.targets() {
+            Targets::Classes { .. } => Scalar::U32(0),
+            Targets::Values { .. } => Scalar::F32(0.0),
+        };
+        let features = TensorType::f32([rows, self.dataset.width()]);
+        let features = self.builder.variable("data.features", features, Init::Fill(Scalar::F32(0.0)), Role::Other)?;
+        let targets = Loss::target_type(self.dataset.targets(), rows);
+        let targets = self.builder.variable("data.targets", targets, Init::Fill(zero), Role::Other)?;
+        Ok(Some(Data(features, targets)))
+    }
+
+    /// The model's output on `x`, checked against the targets. The model gets the second of each pair instead of the first.
     fn model(
         &self,
-        entry: &str,
-        rows: usize,
+        x: Tensor<'g>,
         substitutes: &[(Tensor<'g>, Tensor<'g>)],
         mode: Mode,
-    ) -> Result<(Tensor<'g>, Tensor<'g>), Error> {
-        let x = self.feed(entry, "x", TensorType::f32([rows, self.dataset.width()]))?;
+    ) -> Result<Tensor<'g>, Error> {
         self.params.next_pass_on(substitutes.iter().copied());
         if mode == Mode::Training {
             self.params.train();
@@ -185,27 +225,14 @@ impl<'g> Make<'_, 'g> {
             Targets::Classes { labels: _, classes } => (*classes as usize, "classes"),
             Targets::Values { values: _, width } => (*width, "target values in a row"),
         };
+        let rows = x.shape()[0];
         if *output.shape() != [rows, width] {
             return Err(Error::Model {
                 what: "model".to_owned(),
                 reason: format!("its output {output} must have shape [{rows},{width}]: the data have {width} {of}"),
             });
         }
-        Ok((x, output))
-    }
-
-    fn targets(&self, entry: &str, rows: usize) -> Result<Tensor<'g>, Error> {
-        let ty = match (self.dataset.targets(), self.loss) {
-            (Targets::Classes { .. }, Loss::CrossEntropy) => TensorType::u32([rows]),
-            (Targets::Values { values: _, width }, Loss::Mse) => TensorType::f32([rows, *width]),
-            (Targets::Classes { .. }, Loss::Mse) | (Targets::Values { .. }, Loss::CrossEntropy) => {
-                return Err(Error::Model {
-                    what: format!("loss {:?}", self.loss),
-                    reason: "cross-entropy takes classes as targets, the mean squared error takes values".to_owned(),
-                });
-            }
-        };
-        Ok(self.feed(entry, "y", ty)?)
+        Ok(output)
     }
 
     /// A batch of training: `updates` makes of the gradients and of what the model updates itself what they are for.
@@ -213,49 +240,75 @@ impl<'g> Make<'_, 'g> {
         &self,
         name: &str,
         rows: usize,
+        data: Option<Data<'g>>,
         optimizer: &State<'g>,
         updates: impl Fn(&State<'g>, &[Tensor<'g>], &[Update]) -> Result<Vec<Update>, Error>,
         sum: Sum<'g>,
     ) -> Result<Entry, Error> {
         let points = optimizer.points()?;
         let substitutes: Vec<_> = optimizer.trained().into_iter().zip(points.iter().copied()).collect();
-        let (x, output) = self.model(name, rows, &substitutes, Mode::Training)?;
-        let y = self.targets(name, rows)?;
-        let loss = match self.loss {
-            Loss::CrossEntropy => cross_entropy(output, y)?,
-            Loss::Mse => mse(output, y)?,
-        }
-        .named(&format!("{name}.loss"));
+        let (x, y, fed) = match data {
+            None => {
+                let (x, y) = (self.x(name, rows)?, self.y(name, rows)?);
+                (x, y, vec![x, y])
+            }
+            Some(Data(features, targets)) => {
+                let numbers = self.feed(name, "rows", TensorType::u32([rows]))?;
+                (features.gather(numbers)?, targets.gather(numbers)?, vec![numbers])
+            }
+        };
+        let output = self.model(x, &substitutes, Mode::Training)?;
+        let (mean, weight) = self.options.loss.mean(output, y)?;
+        let loss = self.penalised(mean, &substitutes)?.named(&format!("{name}.loss"));
         let gradients = self.builder.grad(loss, &points)?;
         let mut updates = updates(optimizer, &gradients, &self.params.take_updates())?;
-        updates.push(Update::new(sum.0, sum.1.add(loss.mul(rows as f64)?)?.id()));
+        let weighted = match weight {
+            Some(weight) => mean.mul(weight)?,
+            None => mean.mul(rows as f64)?,
+        };
+        updates.push(Update::new(sum.0, sum.1.add(weighted)?.id()));
         let random: Vec<_> = self.params.random_state().into_iter().collect();
-        self.entry(name, &[&optimizer.feeds()[..], &random, &[x, y]].concat(), &[("loss", loss)], updates)
+        self.entry(name, &[&optimizer.feeds()[..], &random, &fed].concat(), &[("loss", loss)], updates)
+    }
+
+    /// The loss with what is added for large parameters: for the point at which the gradients are taken, where that is another.
+    fn penalised(&self, loss: Tensor<'g>, substitutes: &[(Tensor<'g>, Tensor<'g>)]) -> Result<Tensor<'g>, Error> {
+        let mut loss = loss;
+        let parameters = self.params.all();
+        for Penalty { pattern, l1, l2 } in &self.options.penalties {
+            let mut matched = false;
+            for (_, parameter) in parameters.iter().filter(|(name, _)| matches_pattern(pattern, name)) {
+                matched = true;
+                let point = substitutes.iter().find(|(p, _)| p.id() == parameter.id());
+                let p = point.map_or(*parameter, |(_, point)| *point);
+                if *l1 > 0.0 {
+                    loss = loss.add(p.abs()?.sum_all()?.mul(*l1)?)?;
+                }
+                if *l2 > 0.0 {
+                    loss = loss.add(p.square()?.sum_all()?.mul(*l2)?)?;
+                }
+            }
+            if !matched {
+                let known = parameters.iter().map(|(name, _)| format!("'{name}'")).collect();
+                return Err(Error::UnknownName { what: "parameter for a penalty", name: pattern.clone(), known });
+            }
+        }
+        Ok(loss)
     }
 
     fn eval(
         &self,
         rows: usize,
         substitutes: &[(Tensor<'g>, Tensor<'g>)],
-        loss: Sum<'g>,
-        correct: Option<Sum<'g>>,
+        sums: &EvalSums,
     ) -> Result<Entry, Error> {
-        let (x, output) = self.model("eval", rows, substitutes, Mode::Evaluation)?;
-        let y = self.targets("eval", rows)?;
+        let (x, y) = (self.x("eval", rows)?, self.y("eval", rows)?);
+        let output = self.model(x, substitutes, Mode::Evaluation)?;
         let mask = self.feed("eval", "mask", TensorType::f32([rows]))?;
-        let losses = match self.loss {
-            Loss::CrossEntropy => cross_entropy_per_row(output, y)?,
-            Loss::Mse => mse_per_row(output, y)?,
-        };
-        let add = |sum: Sum<'g>, values: Tensor<'g>| -> Result<Update, GraphError> {
-            // A product would let a row that is only there to fill the batch through if the model makes NaN of zeros.
-            Ok(Update::new(sum.0, sum.1.add(mask.gt(0.0)?.select(values, 0.0)?.sum_all()?)?.id()))
-        };
-        let mut updates = vec![add(loss, losses)?];
-        if let Some(correct) = correct {
-            updates.push(add(correct, correct_per_row(output, y)?)?);
-        }
-        self.entry("eval", &[x, y, mask], &[], updates)
+        // What a row's loss weighs is in it already: an ignored row has 0.
+        let (losses, _) = self.options.loss.rows(output, y)?;
+        let updates = sums.updates(self.builder, &self.options.loss, losses, output, y, mask)?;
+        self.entry("eval", &[x, y, mask], &[("losses", losses)], updates)
     }
 
     /// `name` goes into the name of the feed.
@@ -265,7 +318,8 @@ impl<'g> Make<'_, 'g> {
         rows: usize,
         substitutes: &[(Tensor<'g>, Tensor<'g>)],
     ) -> Result<(Entry, usize), Error> {
-        let (x, output) = self.model(name, rows, substitutes, Mode::Evaluation)?;
+        let x = self.x(name, rows)?;
+        let output = self.model(x, substitutes, Mode::Evaluation)?;
         Ok((self.entry("predict", &[x], &[("output", output)], vec![])?, output.shape()[1]))
     }
 
@@ -280,17 +334,4 @@ impl<'g> Make<'_, 'g> {
         let fetches = fetches.iter().map(|&(name, node)| Fetch { name: name.to_owned(), node: node.id() }).collect();
         Ok(Entry { name: name.to_owned(), feeds, fetches, updates })
     }
-}
-
-/// 1 for each row of `logits` `[rows, classes]` whose largest element, the first of equals, stands at the label; else 0. Rows
-/// with NaN are wrong.
-///
-/// # Errors
-/// If the operands are of other types or shapes.
-pub fn correct_per_row<'g>(logits: Tensor<'g>, labels: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
-    let classes = logits.shape().last().copied().unwrap_or(0) as f64;
-    let class = logits.builder().iota(logits.shape(), 1)?.cast(DType::F32)?;
-    let largest = logits.ge(logits.max(&[1], true)?)?;
-    let first = largest.select(class, classes)?.min(&[1], false)?;
-    first.eq(labels.cast(DType::F32)?)?.cast(DType::F32)
 }

@@ -5,7 +5,7 @@ use wgrad_cpu_ref::oracle::{Environment, eval};
 use wgrad_cpu_ref::{Oracle, OracleFeed};
 
 use super::{TrainOptions, TrainProgram, correct_per_row};
-use crate::data::{Batches, Dataset, Order, Targets};
+use crate::data::{Batches, Dataset, Sampling, Targets};
 use crate::loss::Loss;
 use crate::nn::{Activation, Linear, Mlp, Module};
 use crate::optim::{Adam, Momentum, Optimization, Sgd};
@@ -17,7 +17,7 @@ fn classes(rows: u8) -> Dataset {
 }
 
 fn options(loss: Loss, optimizer: impl Into<Optimization>) -> TrainOptions {
-    TrainOptions { batch_rows: 4, eval_rows: 4, seed: 3, shuffle: false, ..TrainOptions::new(loss, optimizer) }
+    TrainOptions { batch_rows: 4, eval_rows: 4, seed: 3, sampling: Sampling::InOrder, ..TrainOptions::new(loss, optimizer) }
 }
 
 fn targets(targets: &Targets) -> OracleFeed<'_> {
@@ -31,7 +31,7 @@ fn targets(targets: &Targets) -> OracleFeed<'_> {
 fn a_shorter_last_batch_has_an_entry_of_its_own() {
     let names = |rows| {
         let program =
-            TrainProgram::new(&Linear::new(2, 3), &classes(rows), &options(Loss::CrossEntropy, Sgd::default()))
+            TrainProgram::new(&Linear::new(2, 3), &classes(rows), &options(Loss::cross_entropy(), Sgd::default()))
                 .unwrap();
         verify(&program.program).unwrap();
         let rows: Vec<_> = program.train.iter().map(|&(_, rows)| rows).collect();
@@ -46,7 +46,7 @@ fn a_shorter_last_batch_has_an_entry_of_its_own() {
 #[test]
 fn entries_share_parameters_and_state() {
     let model = Mlp::new(&[2, 5, 4, 3], Activation::Relu);
-    let program = TrainProgram::new(&model, &classes(9), &options(Loss::CrossEntropy, Adam::default())).unwrap();
+    let program = TrainProgram::new(&model, &classes(9), &options(Loss::cross_entropy(), Adam::default())).unwrap();
     let variables = program.program.graph.variables();
     let names: Vec<_> = variables.iter().filter(|v| v.role == Role::Parameter).map(|v| v.name.as_str()).collect();
     let expected =
@@ -60,7 +60,7 @@ fn entries_share_parameters_and_state() {
 /// Steps on the oracle lower the loss, the running sum is the sum of the losses, and evaluation counts as it should.
 #[test]
 fn training_on_the_oracle_learns_and_counts() {
-    let (data, options) = (classes(9), options(Loss::CrossEntropy, Adam { learning_rate: 0.05, ..Adam::default() }));
+    let (data, options) = (classes(9), options(Loss::cross_entropy(), Adam { learning_rate: 0.05, ..Adam::default() }));
     let made = TrainProgram::new(&Mlp::new(&[2, 8, 3], Activation::Tanh), &data, &options).unwrap();
     let mut oracle = Oracle::new(&made.program).unwrap();
     let mut means = Vec::new();
@@ -68,7 +68,7 @@ fn training_on_the_oracle_learns_and_counts() {
     for _ in 0..60 {
         oracle.write(made.train_loss, &[0.0]).unwrap();
         let mut sum = 0.0;
-        for batch in Batches::new(&data, 4, Order::InOrder) {
+        for batch in Batches::in_order(&data, 4) {
             step += 1;
             let &(entry, rows) = made.train.iter().find(|&&(_, rows)| rows == batch.rows).unwrap();
             let scalars = options.optimizer.scalars(step, 1.0);
@@ -84,7 +84,7 @@ fn training_on_the_oracle_learns_and_counts() {
     assert!(means[59] < 0.5 * means[0], "{means:?}");
 
     let (mut loss, mut correct) = (0.0, 0);
-    for mut batch in Batches::new(&data, 4, Order::InOrder) {
+    for mut batch in Batches::in_order(&data, 4) {
         let rows = batch.rows;
         let mut mask = vec![1.0; rows];
         mask.resize(4, 0.0);
@@ -100,9 +100,9 @@ fn training_on_the_oracle_learns_and_counts() {
             .run(made.eval.0, &[OracleFeed::F32(&batch.features), targets(&batch.targets), OracleFeed::F32(&mask)])
             .unwrap();
     }
-    let evaluated = oracle.variable(made.eval_loss)[0];
+    let evaluated = oracle.variable(made.sums.loss().unwrap())[0];
     assert!((evaluated - loss).abs() <= 1e-12 * loss, "{evaluated} is not {loss}");
-    assert_eq!(oracle.variable(made.eval_correct.unwrap()), [f64::from(correct)]);
+    assert_eq!(oracle.variable(made.sums.correct().unwrap()), [f64::from(correct)]);
     assert!(correct >= 7, "{correct}");
 }
 
@@ -123,24 +123,24 @@ fn misfits_say_what_and_where() {
         TrainProgram::new(model, data, &options).unwrap_err().to_string()
     };
     let (data, sgd) = (classes(8), Sgd::default());
-    let wide = message(&Linear::new(2, 4), &data, options(Loss::CrossEntropy, sgd));
+    let wide = message(&Linear::new(2, 4), &data, options(Loss::cross_entropy(), sgd));
     assert!(
         wide.starts_with("model: its output ") && wide.ends_with("must have shape [4,3]: the data have 3 classes"),
         "{wide}"
     );
-    let input = message(&Linear::new(5, 3), &data, options(Loss::CrossEntropy, sgd));
+    let input = message(&Linear::new(5, 3), &data, options(Loss::cross_entropy(), sgd));
     assert!(
         input.starts_with("linear layer 5 -> 3: cannot take ") && input.contains("'predict.x' f32[4,2]"),
         "{input}"
     );
     let loss = message(&Linear::new(2, 3), &data, options(Loss::Mse, sgd));
-    assert!(loss.starts_with("loss Mse: cross-entropy takes classes"), "{loss}");
-    let short = message(&Mlp::new(&[2], Activation::Relu), &data, options(Loss::CrossEntropy, sgd));
+    assert!(loss == "loss 'mean squared error': it takes values as targets, the data have classes", "{loss}");
+    let short = message(&Mlp::new(&[2], Activation::Relu), &data, options(Loss::cross_entropy(), sgd));
     assert_eq!(short, "mlp: sizes [2] must name at least the input and the output");
     let range = message(
         &Linear::new(2, 3),
         &data,
-        options(Loss::CrossEntropy, Momentum { momentum: -1.0, ..Momentum::default() }),
+        options(Loss::cross_entropy(), Momentum { momentum: -1.0, ..Momentum::default() }),
     );
     assert_eq!(range, "momentum: momentum is -1, but must be at least 0 and finite");
 }

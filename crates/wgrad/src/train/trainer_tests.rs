@@ -2,8 +2,8 @@
 
 use wgrad_core::{HostSlice, Tensor};
 
-use super::{TrainOptions, Trainer};
-use crate::data::Dataset;
+use super::{Fit, Residency, TrainOptions, Trainer};
+use crate::data::{Batch, Dataset, TrainBatch};
 use crate::loss::Loss;
 use crate::nn::{Activation, Linear, Mlp, Module, Params};
 use crate::optim::{Adam, Momentum, Optimization, Optimizer, RmsProp, Sgd};
@@ -23,7 +23,7 @@ fn halves(rows: u8) -> Dataset {
 
 fn trainer(optimizer: impl Into<Optimization>, data: &Dataset) -> Trainer {
     let options =
-        TrainOptions { batch_rows: 8, eval_rows: 16, seed: 5, ..TrainOptions::new(Loss::CrossEntropy, optimizer) };
+        TrainOptions { batch_rows: 8, eval_rows: 16, seed: 5, residency: Residency::Host, ..TrainOptions::new(Loss::cross_entropy(), optimizer) };
     Trainer::new(&cpu(), &Mlp::new(&[2, 16, 2], Activation::Relu), data, options).unwrap()
 }
 
@@ -38,11 +38,10 @@ fn every_optimizer_learns_the_halves() {
     ];
     for optimizer in optimizers {
         let mut trainer = trainer(optimizer, &data);
-        let mut reports = Vec::new();
-        trainer.fit(&data, Some(&data), 40, |report| reports.push(*report)).unwrap();
+        let reports = trainer.fit(&data, Fit::epochs(40).validation(&data)).unwrap().epochs;
         assert_eq!(trainer.steps(), 40 * 6, "{optimizer:?}");
         assert_eq!((reports.len(), reports[39].epoch, reports[39].steps), (40, 40, 6), "{optimizer:?}");
-        let last = reports[39].evaluation.unwrap();
+        let last = reports[39].evaluation.clone().unwrap();
         assert!(last.accuracy.unwrap() > 0.95, "{optimizer:?}: {last}");
         assert!(reports[39].loss < 0.5 * reports[0].loss, "{optimizer:?}: {reports:?}");
     }
@@ -55,7 +54,8 @@ fn losses_agree_with_each_other() {
     let data = halves(21);
     let (mut one, mut other) = (trainer(Adam::default(), &data), trainer(Adam::default(), &data));
     let mut sum = 0.0;
-    for batch in one.batches(&data).collect::<Vec<_>>() {
+    for batch in one.batches(&data).unwrap().collect::<Vec<_>>() {
+        let TrainBatch::Values(batch) = batch else { panic!("the data are not in host memory") };
         let rows = Dataset::classes(
             batch.features.clone(),
             2,
@@ -67,7 +67,7 @@ fn losses_agree_with_each_other() {
         )
         .unwrap();
         let before = one.evaluate(&rows).unwrap().loss;
-        one.step(&batch).unwrap();
+        one.step(&batch.clone().into()).unwrap();
         let loss = f64::from(one.last_loss().unwrap());
         assert!((loss - before).abs() <= 1e-6, "{loss} is not {before}");
         sum += loss * batch.rows as f64;
@@ -81,7 +81,7 @@ fn losses_agree_with_each_other() {
 fn a_step_is_one_submission_and_allocates_nothing() {
     let data = halves(16);
     let mut trainer = trainer(Adam::default(), &data);
-    let batch = trainer.batches(&data).next().unwrap();
+    let batch = trainer.batches(&data).unwrap().next().unwrap();
     trainer.step(&batch).unwrap();
     let before = trainer.counters();
     for _ in 0..10 {
@@ -101,7 +101,7 @@ fn steps_of_perceptrons_need_few_dispatches() {
     let data = halves(21);
     for optimizer in optimizers {
         for sizes in [&[2, 7, 2][..], &[2, 7, 5, 2], &[2, 7, 5, 6, 4, 2]] {
-            let options = TrainOptions { batch_rows: 8, ..TrainOptions::new(Loss::CrossEntropy, optimizer) };
+            let options = TrainOptions { batch_rows: 8, ..TrainOptions::new(Loss::cross_entropy(), optimizer) };
             let trainer = Trainer::new(&cpu(), &Mlp::new(sizes, Activation::Relu), &data, options).unwrap();
             for &(entry, _) in &trainer.program().train {
                 let plan = &trainer.plan().entries[entry.index()];
@@ -126,7 +126,7 @@ fn predictions_of_any_number_of_rows_follow_the_parameters() {
     trainer.write("weight", HostSlice::F32(&[2.0])).unwrap();
     trainer.write("bias", HostSlice::F32(&[0.5])).unwrap();
     assert_eq!(trainer.predict(&[1.0, 2.0, 3.0]).unwrap(), [2.5, 4.5, 6.5]);
-    assert_eq!(trainer.predict(&[]).unwrap(), []);
+    assert_eq!(trainer.predict(&[]).unwrap(), Vec::<f32>::new());
     let evaluation = trainer.evaluate(&data).unwrap();
     assert_eq!((evaluation.rows, evaluation.loss, evaluation.accuracy), (3, 0.25, None));
 }
@@ -143,9 +143,8 @@ fn misuse_is_an_error_that_says_what() {
     );
     let short = trainer.write("layers.1.bias", HostSlice::F32(&[1.0])).unwrap_err().to_string();
     assert_eq!(short, "variable 'layers.1.bias' f32[2]: 1 elements given, 2 needed");
-    let mut batch = trainer.batches(&data).next().unwrap();
-    batch.rows = 5;
-    let rows = trainer.step(&batch).unwrap_err().to_string();
+    let few = Batch { rows: 5, features: vec![0.0; 10], targets: data.targets().clone() };
+    let rows = trainer.step(&few.into()).unwrap_err().to_string();
     assert_eq!(rows, "a batch of 5 rows was given, but the trainer was built for 8 or 3");
     let wide = Dataset::classes(vec![0.0; 9], 3, vec![0; 3], 2).unwrap();
     let feed = trainer.epoch(&wide).unwrap_err().to_string();
@@ -160,7 +159,7 @@ fn a_prediction_leaves_the_loss_of_the_last_step() {
     let data = halves(19);
     let (mut one, mut other) = (trainer(Adam::default(), &data), trainer(Adam::default(), &data));
     for trainer in [&mut one, &mut other] {
-        let batch = trainer.batches(&data).next().unwrap();
+        let batch = trainer.batches(&data).unwrap().next().unwrap();
         trainer.step(&batch).unwrap();
     }
     let loss = one.last_loss().unwrap();
@@ -177,7 +176,7 @@ fn rows_that_fill_a_batch_do_not_count() {
         Linear::new(2, 2).forward(params, x.div(length)?)
     }
     let data = halves(19);
-    let options = TrainOptions { eval_rows: 16, ..TrainOptions::new(Loss::CrossEntropy, Sgd::default()) };
+    let options = TrainOptions { eval_rows: 16, ..TrainOptions::new(Loss::cross_entropy(), Sgd::default()) };
     let mut trainer = Trainer::new(&cpu(), &normalized, &data, options).unwrap();
     let evaluation = trainer.evaluate(&data).unwrap();
     assert!(evaluation.loss.is_finite() && evaluation.accuracy.is_some_and(f64::is_finite), "{evaluation}");
@@ -202,7 +201,7 @@ fn a_plateau_lowers_the_learning_rate() {
     let data = halves(8);
     let rule = ReduceOnPlateau { patience: 1, ..ReduceOnPlateau::default() };
     let mut trainer = trainer(Sgd { learning_rate: 0.5, ..Sgd::default() }, &data);
-    let batch = trainer.batches(&data).next().unwrap();
+    let batch = trainer.batches(&data).unwrap().next().unwrap();
     let name = "layers.1.bias";
     let moved = |trainer: &mut Trainer| {
         let before = trainer.read(name).unwrap().into_f32().unwrap();
