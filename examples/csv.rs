@@ -48,6 +48,6 @@ mod tests {
     #[test]
     fn most_fruit_is_recognised() {
         let (accuracy, _, _) = train(&Device::from_env().unwrap()).unwrap();
-        assert!(accuracy > 0.85, "{accuracy}");
+        assert!(accuracy > 0.8, "{accuracy}");
     }
 }

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use wgrad::data::Dataset;
 use wgrad::loss::Loss;
 use wgrad::nn::{Activation, BatchNorm1d, Dropout, Linear, Sequential};
 use wgrad::optim::{AdamW, Optimization};

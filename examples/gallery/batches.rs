@@ -6,11 +6,10 @@ use wgrad::data::Dataset;
 use wgrad::nn::{Activation, Mlp};
 use wgrad::optim::Sgd;
 use wgrad::train::{TrainOptions, Trainer};
+use wgrad_examples::chart::{Axis, Colour, Curve, Figure, Legend, Panel};
+use wgrad_examples::runs::{classifier, first_rows};
 
-use crate::axis::Axis;
-use crate::canvas::Colour;
-use crate::chart::{Curve, Figure, Legend, Panel};
-use crate::common::{Page, classifier, first_rows};
+use crate::pictures::Page;
 
 const ROWS: usize = 1024;
 const SIZES: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
@@ -48,7 +47,8 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
     let micros: Vec<_> = points.iter().map(|&(size, seconds)| (size, 1e6 * seconds)).collect();
     let alone = micros.first().map_or(f64::NAN, |point| point.1);
     let together = micros.last().map_or(f64::NAN, |point| point.1);
-    let top = micros.iter().map(|point| point.1).fold(0.0, f64::max);
+    let times = || micros.iter().map(|point| point.1);
+    let (low, high) = (times().fold(f64::INFINITY, f64::min), times().fold(0.0, f64::max));
     let figure = Figure {
         title: "Vectorised against one example at a time".to_owned(),
         columns: 1,
@@ -56,7 +56,7 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
         panels: vec![Panel {
             title: format!("MLP 64-128-64-10 on the digits, CPU: {}", processor()),
             x: Axis::log("batch size (rows)", 0.8, 320.0),
-            y: Axis::log("time for each example (µs)", 0.6 * together.min(top), 1.6 * top),
+            y: Axis::log("time for each example (µs)", 0.6 * low, 1.6 * high),
             curves: vec![
                 Curve::new("one at a time", Colour::Grey, vec![(0.8, alone), (320.0, alone)]).dashed(),
                 Curve::new("together", Colour::Blue, micros).marked(),
@@ -78,7 +78,7 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cpu;
+    use wgrad_examples::runs::cpu;
 
     /// How the times compare is the machine's business.
     #[test]

@@ -7,11 +7,10 @@ use wgrad::loss::Loss;
 use wgrad::nn::{Initializer, Linear};
 use wgrad::optim::Newton;
 use wgrad::train::{TrainOptions, Trainer};
+use wgrad_examples::chart::{Axis, Colour, Curve, Figure, Legend, Panel};
+use wgrad_examples::numbers::{least, normals, uniforms};
 
-use crate::axis::Axis;
-use crate::canvas::Colour;
-use crate::chart::{Curve, Figure, Legend, Panel};
-use crate::common::{Page, least, normals, uniforms};
+use crate::pictures::Page;
 
 const SEED: u64 = 3;
 const TRAIN_ROWS: usize = 20;
@@ -117,16 +116,13 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
         legend: Legend::Each,
     };
     let (best, error) = least(&test);
+    let [(a, b), (c, d)] = [0, DEGREES - 1].map(|i| (train[i], test[i]));
     let text = format!(
         "Polynomials fitted to {TRAIN_ROWS} points of sin(1.3πx) with normal noise of standard deviation {NOISE} (seed {SEED}), as a \
          `Linear` layer on Legendre polynomials, by `Newton`, which is at the least squares after a step; tested on {TEST_ROWS} other \
-         points. Degree 1 underfits: errors {:.2} and {:.2}. The test error is least at degree {best}, {error:.3}. The training error \
-         goes on falling, to {:.3} at degree {DEGREES}, where the test error is {:.2}: the curve goes through the noise and swings \
-         between the points.",
-        train[0],
-        test[0],
-        train[DEGREES - 1],
-        test[DEGREES - 1]
+         points. Degree 1 underfits: errors {a:.2} and {b:.2}. The test error is least at degree {best}, {error:.3}. The training error \
+         goes on falling, to {c:.3} at degree {DEGREES}, where the test error is {d:.2}: the curve goes through the noise and swings \
+         between the points."
     );
     Ok(Page::new(figure.svg()?, text))
 }
@@ -134,7 +130,7 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cpu;
+    use wgrad_examples::runs::cpu;
 
     #[test]
     fn the_test_error_is_least_in_between() {

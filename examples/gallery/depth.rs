@@ -3,11 +3,11 @@
 use anyhow::Result;
 use wgrad::nn::{Fan, Initializer, Linear, Module, Params};
 use wgrad::{Builder, Device, HostSlice, TensorType};
+use wgrad_examples::chart::{Axis, Colour, Curve, Figure, Legend, Panel};
+use wgrad_examples::numbers::{normals, short};
+use wgrad_examples::runs::Prepared;
 
-use crate::axis::Axis;
-use crate::canvas::Colour;
-use crate::chart::{Curve, Figure, Legend, Panel};
-use crate::common::{Page, Prepared, normals};
+use crate::pictures::Page;
 
 const LAYERS: usize = 50;
 const WIDTH: usize = 100;
@@ -99,7 +99,9 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
         .iter()
         .zip(&all)
         .filter(|((_, factor, _), _)| factor.is_some())
-        .map(|((name, ..), norms)| format!("{name} {:.1e} and {:.1e}", last_over_first(norms), first_over_last(norms)))
+        .map(|((name, ..), norms)| {
+            format!("{name} {} and {}", short(last_over_first(norms)), short(first_over_last(norms)))
+        })
         .collect();
     let text = format!(
         "Normal inputs ({ROWS} rows) go through {LAYERS} linear layers of width {WIDTH} without biases, each followed by relu, and the \
@@ -117,7 +119,7 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cpu;
+    use wgrad_examples::runs::cpu;
 
     #[test]
     fn only_kaiming_keeps_norms_level() {

@@ -3,12 +3,11 @@
 use anyhow::Result;
 use wgrad::optim::Sgd;
 use wgrad::{Device, GraphError, Tensor};
+use wgrad_examples::chart::{Axis, Colour, Curve, Figure, Legend, Panel};
+use wgrad_examples::numbers::{last, short};
+use wgrad_examples::surface::{Bowl, Descent, descend};
 
-use crate::axis::Axis;
-use crate::canvas::Colour;
-use crate::chart::{Curve, Figure, Legend, Panel};
-use crate::common::{Page, last};
-use crate::surface::{Bowl, Descent, descend};
+use crate::pictures::Page;
 
 const START: [f32; 2] = [-3.0, 2.0];
 const STEPS: u64 = 20;
@@ -52,12 +51,12 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
         panels: RATES.into_iter().zip(&descents).map(panel).collect(),
         legend: Legend::Shared,
     };
-    let heights: Vec<_> = descents.iter().map(|descent| format!("{:.2e}", last(&descent.heights))).collect();
+    let heights: Vec<_> = descents.iter().map(|descent| short(last(&descent.heights))).collect();
     let text = format!(
-        "Plain gradient descent (`Sgd`) from ({}, {}), where the height is {:.0}, for {STEPS} steps. Rate 0.02 creeps and is still at \
+        "Plain gradient descent (`Sgd`) from (−3, 2), where the height is {:.0}, for {STEPS} steps. Rate 0.02 creeps and is still at \
          height {}; rate 1/3 multiplies x by 1/3 and y by −1/3 at every step and ends at {}; rate 0.51 is above 2/4, the bound that the \
          curvature 4 along y sets, so y overshoots further every time: {} and growing.",
-        START[0], START[1], descents[0].heights[0], heights[0], heights[1], heights[2]
+        descents[0].heights[0], heights[0], heights[1], heights[2]
     );
     Ok(Page::new(figure.svg()?, text))
 }
@@ -65,7 +64,7 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cpu;
+    use wgrad_examples::runs::cpu;
 
     #[test]
     fn only_the_right_rate_arrives() {

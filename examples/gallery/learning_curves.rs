@@ -6,11 +6,10 @@ use wgrad::data::Dataset;
 use wgrad::nn::{Activation, Mlp};
 use wgrad::optim::Adam;
 use wgrad::train::{TrainOptions, Trainer};
+use wgrad_examples::chart::{Axis, Colour, Curve, Figure, Legend, Panel};
+use wgrad_examples::runs::{classifier, first_rows};
 
-use crate::axis::Axis;
-use crate::canvas::Colour;
-use crate::chart::{Curve, Figure, Legend, Panel};
-use crate::common::{Page, classifier, first_rows};
+use crate::pictures::Page;
 
 const ROWS: [usize; 9] = [10, 20, 40, 80, 160, 320, 640, 1000, 1437];
 /// Every size trains for as many steps, so that more rows do not mean more training.
@@ -68,12 +67,12 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cpu;
+    use wgrad_examples::runs::cpu;
 
     #[test]
     fn more_rows_generalise_better() {
         let (device, data) = (cpu().unwrap(), wgrad_examples::digits().unwrap());
-        let [few, some, many] = [20, 160, 1000].map(|rows| errors(&device, &data, rows, 300).unwrap());
+        let [few, some, many] = [10, 160, 1000].map(|rows| errors(&device, &data, rows, 600).unwrap());
         assert!(few[1] > 1.3 * some[1] && some[1] > 1.3 * many[1], "{few:?}, {some:?}, {many:?}");
         assert!(few[0] < 0.05, "{few:?}");
     }

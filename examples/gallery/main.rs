@@ -9,34 +9,30 @@
 //! Seeds are fixed and the CPU's sums have one order, so a run changes nothing that is there already. Times differ from run to run:
 //! the picture of them is left alone unless `--timings` asks for it.
 
-mod axis;
 mod batches;
-mod canvas;
 mod capacity;
-mod chart;
-mod common;
 mod depth;
 mod descent;
 mod graph;
-mod layers;
+mod graph_svg;
 mod learning_curves;
 mod noise;
 mod overfitting;
 mod paths;
+mod pictures;
 mod readme;
 mod saturation;
 mod scaling;
 mod schedules;
-mod surface;
 mod switching;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use wgrad::Device;
+use wgrad_examples::runs::cpu;
 
-use common::Page;
+use pictures::{Page, Picture};
 
 /// Draws the gallery.
 #[derive(Debug, Parser)]
@@ -52,99 +48,6 @@ struct Arguments {
     timings: bool,
 }
 
-/// Every picture, in the order of the page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Picture {
-    /// Learning rates too small, right and too large.
-    Descent,
-    /// Optimizers in a long bowl.
-    Paths,
-    /// Raw and standardised features.
-    Scaling,
-    /// Gradients of mini-batches.
-    Noise,
-    /// Norms through fifty layers.
-    Depth,
-    /// tanh with and without batch norm.
-    Saturation,
-    /// Schedules and warm-up.
-    Schedules,
-    /// Dropout and weight decay.
-    Overfitting,
-    /// Adam, gradient descent, SWATS.
-    Switching,
-    /// Time by batch size.
-    Batches,
-    /// A graph with its backward pass.
-    Graph,
-    /// Polynomials of many degrees.
-    Capacity,
-    /// Error by number of rows.
-    LearningCurves,
-}
-
-impl Picture {
-    /// What its files and its section are called.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Descent => "descent",
-            Self::Paths => "paths",
-            Self::Scaling => "scaling",
-            Self::Noise => "noise",
-            Self::Depth => "depth",
-            Self::Saturation => "saturation",
-            Self::Schedules => "schedules",
-            Self::Overfitting => "overfitting",
-            Self::Switching => "switching",
-            Self::Batches => "batches",
-            Self::Graph => "graph",
-            Self::Capacity => "capacity",
-            Self::LearningCurves => "learning-curves",
-        }
-    }
-
-    /// The heading of its section.
-    fn heading(self) -> &'static str {
-        match self {
-            Self::Descent => "The learning rate",
-            Self::Paths => "Optimizers in an ill-conditioned bowl",
-            Self::Scaling => "Feature scaling",
-            Self::Noise => "Noise of mini-batches",
-            Self::Depth => "Initial weights of a deep network",
-            Self::Saturation => "Saturation and batch normalisation",
-            Self::Schedules => "Schedules and warm-up",
-            Self::Overfitting => "Dropout and weight decay",
-            Self::Switching => "Adam, SGD and SWATS",
-            Self::Batches => "Vectorised training",
-            Self::Graph => "A computation graph",
-            Self::Capacity => "Capacity",
-            Self::LearningCurves => "Learning curve",
-        }
-    }
-
-    fn is_measured(self) -> bool {
-        self == Self::Batches
-    }
-
-    fn page(self, device: &Device) -> Result<Page> {
-        match self {
-            Self::Descent => descent::page(device),
-            Self::Paths => paths::page(device),
-            Self::Scaling => scaling::page(device),
-            Self::Noise => noise::page(device),
-            Self::Depth => depth::page(device),
-            Self::Saturation => saturation::page(device),
-            Self::Schedules => schedules::page(device),
-            Self::Overfitting => overfitting::page(device),
-            Self::Switching => switching::page(device),
-            Self::Batches => batches::page(device),
-            Self::Graph => graph::page(),
-            Self::Capacity => capacity::page(device),
-            Self::LearningCurves => learning_curves::page(device),
-        }
-    }
-}
-
 fn main() -> Result<()> {
     env_logger::init();
     regenerate(&Arguments::parse())
@@ -152,7 +55,7 @@ fn main() -> Result<()> {
 
 fn regenerate(arguments: &Arguments) -> Result<()> {
     let Arguments { only, out, timings } = arguments;
-    let device = common::cpu()?;
+    let device = cpu()?;
     std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     let asked = Picture::value_variants().iter().filter(|picture| match only {
         Some(only) => *picture == only,

@@ -5,11 +5,11 @@ use wgrad::data::{Dataset, Targets};
 use wgrad::loss::cross_entropy;
 use wgrad::nn::{Activation, Mlp, Module, Params};
 use wgrad::{Builder, Device, HostSlice, TensorType};
+use wgrad_examples::chart::{Axis, Colour, Curve, Figure, Legend, Panel};
+use wgrad_examples::numbers::{log_slope, uniforms};
+use wgrad_examples::runs::Prepared;
 
-use crate::axis::Axis;
-use crate::canvas::Colour;
-use crate::chart::{Curve, Figure, Legend, Panel};
-use crate::common::{Page, Prepared, uniforms};
+use crate::pictures::Page;
 
 const SEED: u64 = 0;
 const SIZES: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
@@ -90,15 +90,6 @@ fn measure(device: &Device, data: &Dataset, sizes: &[usize], draws: usize) -> Re
     Ok(Noise { sigma: (sum / data.rows() as f64).sqrt(), norm, batches })
 }
 
-/// The slope of the straight line through the logarithms that has the least squares.
-fn slope(points: &[(f64, f64)]) -> f64 {
-    let count = points.len() as f64;
-    let logs: Vec<_> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
-    let (x, y) = logs.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x / count, b + y / count));
-    let (mixed, square) = logs.iter().fold((0.0, 0.0), |(m, s), (u, v)| (m + (u - x) * (v - y), s + (u - x).powi(2)));
-    mixed / square
-}
-
 /// The picture.
 pub(crate) fn page(device: &Device) -> Result<Page> {
     let (data, _) = wgrad_examples::digits()?;
@@ -124,11 +115,11 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
     let text = format!(
         "Gradients of the cross-entropy of an MLP 64-32-10 (relu, seed {SEED}) with respect to all 2410 parameters, at their initial \
          values: {DRAWS} batches of each size, drawn with replacement from {} digits, against the gradient of all of them. The line is \
-         not fitted: σ = {:.3} comes from the gradients of all rows one by one. The measured points have slope {:.3} on logarithmic \
+         not fitted: σ = {:.3} comes from the gradients of all rows one by one. The measured points have slope {} on logarithmic \
          axes where σ/√B has −0.5. From about B = {:.0} on, the noise is smaller than the gradient itself, whose norm is {:.3}.",
         data.rows(),
         noise.sigma,
-        slope(&noise.batches),
+        format!("{:.3}", log_slope(&noise.batches)).replace('-', "−"),
         (noise.sigma / noise.norm).powi(2),
         noise.norm
     );
@@ -138,14 +129,14 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::{cpu, first_rows};
+    use wgrad_examples::runs::{cpu, first_rows};
 
     #[test]
     fn noise_falls_with_the_root_of_the_batch() {
         let (data, _) = wgrad_examples::digits().unwrap();
         let data = first_rows(&data, 300).unwrap();
         let noise = measure(&cpu().unwrap(), &data, &[1, 4, 16, 64], 60).unwrap();
-        assert!((slope(&noise.batches) + 0.5).abs() < 0.1, "{:?}", noise.batches);
+        assert!((log_slope(&noise.batches) + 0.5).abs() < 0.1, "{:?}", noise.batches);
         for (size, deviation) in noise.batches {
             let expected = noise.sigma / size.sqrt();
             assert!((deviation / expected - 1.0).abs() < 0.15, "{deviation} is not near {expected}");

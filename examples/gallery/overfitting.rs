@@ -6,11 +6,11 @@ use wgrad::data::Dataset;
 use wgrad::nn::{Activation, Dropout, Linear, Sequential};
 use wgrad::optim::AdamW;
 use wgrad::train::TrainOptions;
+use wgrad_examples::chart::{Axis, Colour, Curve, Figure, Legend, Panel};
+use wgrad_examples::numbers::{last, least, short};
+use wgrad_examples::runs::{History, classifier, first_rows, train};
 
-use crate::axis::Axis;
-use crate::canvas::Colour;
-use crate::chart::{Curve, Figure, Legend, Panel};
-use crate::common::{History, Page, classifier, first_rows, last, least, train};
+use crate::pictures::Page;
 
 const ROWS: usize = 200;
 const EPOCHS: usize = 150;
@@ -68,8 +68,8 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
     let told = WAYS.iter().zip(&histories).map(|((name, ..), history)| {
         let (epoch, best) = least(&history.test);
         format!(
-            "{name}: training loss {:.1e}, test loss {:.3} after its least {best:.3} in epoch {epoch}, test accuracy {:.1} %",
-            last(&history.train),
+            "{name}: training loss {}, test loss {:.3} after its least {best:.3} in epoch {epoch}, test accuracy {:.1} %",
+            short(last(&history.train)),
             last(&history.test),
             100.0 * last(&history.accuracy)
         )
@@ -87,7 +87,7 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cpu;
+    use wgrad_examples::runs::cpu;
 
     #[test]
     fn both_help_on_rows_not_seen() {

@@ -3,12 +3,11 @@
 use anyhow::Result;
 use wgrad::optim::{Adam, Momentum, Nesterov, Newton, Optimization, Sgd};
 use wgrad::{Device, GraphError, Tensor};
+use wgrad_examples::chart::{Axis, Colour, Curve, Figure, Legend, Panel};
+use wgrad_examples::numbers::{last, short};
+use wgrad_examples::surface::{Bowl, Descent, descend};
 
-use crate::axis::Axis;
-use crate::canvas::Colour;
-use crate::chart::{Curve, Figure, Legend, Panel};
-use crate::common::{Page, last};
-use crate::surface::{Bowl, Descent, descend};
+use crate::pictures::Page;
 
 const START: [f32; 2] = [-4.0, 1.0];
 const STEPS: u64 = 100;
@@ -21,15 +20,15 @@ fn surface(points: Tensor<'_>) -> Result<Tensor<'_>, GraphError> {
 
 /// Name, what is set, colour and optimizer.
 fn competitors() -> [(&'static str, &'static str, Colour, Optimization); 5] {
-    let (learning_rate, momentum) = (0.03, 0.8);
+    let (learning_rate, momentum) = (0.024, 0.8);
     let sgd = Sgd { learning_rate: 0.035, ..Sgd::default() };
     let heavy = Momentum { learning_rate, momentum, ..Momentum::default() };
     let nesterov = Nesterov { learning_rate, momentum, ..Nesterov::default() };
     let adam = Adam { learning_rate: 0.3, ..Adam::default() };
     [
         ("gradient descent", "rate 0.035", Colour::Black, sgd.into()),
-        ("momentum", "rate 0.03, momentum 0.8", Colour::Orange, heavy.into()),
-        ("Nesterov", "rate 0.03, momentum 0.8", Colour::Green, nesterov.into()),
+        ("momentum", "rate 0.024, momentum 0.8", Colour::Orange, heavy.into()),
+        ("Nesterov", "rate 0.024, momentum 0.8", Colour::Green, nesterov.into()),
         ("Adam", "rate 0.3", Colour::Vermillion, adam.into()),
         ("Newton", "rate 1", Colour::Blue, Newton::default().into()),
     ]
@@ -73,13 +72,11 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
         legend: Legend::Shared,
     };
     let ends = competitors().into_iter().zip(&descents);
-    let ends: Vec<_> = ends.map(|((name, ..), descent)| format!("{name} {:.1e}", last(&descent.heights))).collect();
+    let ends: Vec<_> = ends.map(|((name, ..), descent)| format!("{name} {}", short(last(&descent.heights)))).collect();
     let text = format!(
-        "Five optimizers from ({}, {}) on (x² + 50y²)/2, whose condition number is {:.0}; {STEPS} steps each, a mark for each step. \
+        "Five optimizers from (−4, 1) on (x² + 50y²)/2, whose condition number is {:.0}; {STEPS} steps each, a mark for each step. \
          Gradient descent zigzags across and creeps along; momentum swings and is faster; Nesterov's look ahead damps the swings; Adam \
          gives each axis a step size of its own; Newton's method knows the curvature and is there after one step. Heights in the end: {}.",
-        START[0],
-        START[1],
         bowl.condition(),
         ends.join(", ")
     );
@@ -89,7 +86,7 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cpu;
+    use wgrad_examples::runs::cpu;
 
     #[test]
     fn memory_and_curvature_help() {

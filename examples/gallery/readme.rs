@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::Picture;
+use crate::pictures::Picture;
 
 const INTRODUCTION: &str = "# Gallery
 

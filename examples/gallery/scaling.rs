@@ -3,12 +3,11 @@
 use anyhow::Result;
 use wgrad::optim::{Newton, Sgd};
 use wgrad::{Device, GraphError, Tensor};
+use wgrad_examples::chart::{Axis, Colour, Curve, Figure, Legend, Panel};
+use wgrad_examples::numbers::{normals, short};
+use wgrad_examples::surface::{Bowl, Descent, Surface, descend};
 
-use crate::axis::Axis;
-use crate::canvas::Colour;
-use crate::chart::{Curve, Figure, Legend, Panel};
-use crate::common::{Page, normals};
-use crate::surface::{Bowl, Descent, Surface, descend};
+use crate::pictures::Page;
 
 const ROWS: usize = 60;
 const SEED: u64 = 1;
@@ -117,22 +116,17 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
         panels,
         legend: Legend::Shared,
     };
-    let [raw, scaled] = &sides;
     let part = |side: &Side, steps: usize| above(side)[steps] / start;
+    let [rooms, metres] = houses().deviations();
+    let [(narrow, slow), (round, fast)] = [0, 1].map(|i| (sides[i].bowl.condition(), sides[i].rate));
+    let (percent, rest) = (100.0 * part(&sides[0], 60), short(part(&sides[1], 10)));
     let text = format!(
-        "A price from two centred features of {ROWS} made-up houses (seed {SEED}): rooms, standard deviation {:.1}, and area in square \
-         metres, standard deviation {:.1}. The raw features make a narrow valley, condition number {:.0}, in which gradient descent \
-         at rate {:.3} zigzags down at once and then creeps: {:.1} % of the excess loss is left after {STEPS} steps. Divided by their \
-         standard deviations they make a nearly round bowl, {:.1}, and at rate {:.2} only {:.0e} of it is left after 20 steps. Both rates \
-         are 1.5 divided by the largest curvature, three quarters of what diverges; the minimum was found by a step of `Newton`.",
-        houses().deviations()[0],
-        houses().deviations()[1],
-        raw.bowl.condition(),
-        raw.rate,
-        100.0 * part(raw, 60),
-        scaled.bowl.condition(),
-        scaled.rate,
-        part(scaled, 20),
+        "A price from two centred features of {ROWS} made-up houses (seed {SEED}): rooms, standard deviation {rooms:.1}, and area in \
+         square metres, standard deviation {metres:.1}. The raw features make a narrow valley, condition number {narrow:.0}, in which \
+         gradient descent at rate {slow:.3} zigzags down at once and then creeps: {percent:.1} % of the excess loss is left after \
+         {STEPS} steps. Divided by their standard deviations they make a nearly round bowl, {round:.1}, and at rate {fast:.2} {rest} of \
+         it is left after 10 steps. Both rates are 1.5 divided by the largest curvature, three quarters of what diverges; the minimum \
+         was found by a step of `Newton`."
     );
     Ok(Page::new(figure.svg()?, text))
 }
@@ -140,7 +134,7 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cpu;
+    use wgrad_examples::runs::cpu;
 
     #[test]
     fn standardised_features_descend_faster() {

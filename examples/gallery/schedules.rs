@@ -7,11 +7,11 @@ use wgrad::nn::{Activation, Mlp};
 use wgrad::optim::{Momentum, Optimization, Schedules};
 use wgrad::schedule::{Chain, Cosine, InverseSqrtWarmup, OneCycle, Schedule, StepDecay, WarmRestarts};
 use wgrad::train::{TrainOptions, Trainer};
+use wgrad_examples::chart::{Axis, Colour, Curve, Figure, Legend, Panel};
+use wgrad_examples::numbers::last;
+use wgrad_examples::runs::classifier;
 
-use crate::axis::Axis;
-use crate::canvas::Colour;
-use crate::chart::{Curve, Figure, Legend, Panel};
-use crate::common::{Page, classifier, last};
+use crate::pictures::Page;
 
 const UPDATES: u64 = 1000;
 const PEAK: f64 = 0.1;
@@ -93,7 +93,7 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
         "Left: values of five schedules of `wgrad::schedule` over {UPDATES} updates, peak {PEAK}. Right: an MLP 64-64-64-64-64-10 (relu, \
          seeds 0 to {}) on 1437 digits in batches of 64 by `Momentum` 0.9 for {EPOCHS} epochs, at a rate that falls from {HIGH_RATE} to 0 \
          along a cosine. Reached in a straight line over the first {WARMUP} updates ({} epochs), that high rate trains with every seed: \
-         losses of the last epoch {}. From the first update on it throws some networks to where they do not come back from: {}, where \
+         losses of the last epoch {}. From the first update on it throws some networks to where they do not come back from: losses {}, where \
          guessing has ln 10 = 2.303.",
         SEEDS - 1,
         WARMUP / UPDATES_PER_EPOCH,
@@ -106,7 +106,7 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cpu;
+    use wgrad_examples::runs::cpu;
 
     #[test]
     fn a_high_rate_needs_a_warm_up() {

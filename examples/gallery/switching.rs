@@ -6,11 +6,11 @@ use wgrad::data::Dataset;
 use wgrad::nn::{Activation, Mlp};
 use wgrad::optim::{Adam, Momentum, Optimization, Swats};
 use wgrad::train::{TrainOptions, Trainer};
+use wgrad_examples::chart::{Axis, Colour, Curve, Figure, Legend, Panel};
+use wgrad_examples::numbers::{last, short};
+use wgrad_examples::runs::{History, classifier};
 
-use crate::axis::Axis;
-use crate::canvas::Colour;
-use crate::chart::{Curve, Figure, Legend, Panel};
-use crate::common::{History, Page, classifier, last};
+use crate::pictures::Page;
 
 const EPOCHS: usize = 40;
 const SEED: u64 = 0;
@@ -84,7 +84,7 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
     };
     let told = runs.iter().map(|(name, _, (history, _))| {
         let accuracy = 100.0 * last(&history.accuracy);
-        format!("{name} {:.1e}, {:.3} and {accuracy:.1} %", last(&history.train), last(&history.test))
+        format!("{name} {}, {:.3} and {accuracy:.1} %", short(last(&history.train)), last(&history.test))
     });
     let switch = switched.map_or("did not switch".to_owned(), |epoch| format!("switched in epoch {epoch}"));
     let text = format!(
@@ -100,7 +100,7 @@ pub(crate) fn page(device: &Device) -> Result<Page> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cpu;
+    use wgrad_examples::runs::cpu;
 
     #[test]
     fn all_three_learn_and_swats_switches() {

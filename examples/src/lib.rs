@@ -1,8 +1,12 @@
-//! What the examples share: the data that ship with them, and what the comparison of optimizers is made of.
+//! What the examples share: the data that ship with them, and what the comparison of optimizers and the gallery are made of.
 
 pub mod bowl;
+pub mod chart;
 pub mod competitors;
+pub mod numbers;
 pub mod plots;
+pub mod runs;
+pub mod surface;
 
 use std::path::Path;
 

@@ -55,7 +55,9 @@ fn a_network_learns_digits_from_idx_files() {
     let (train, test) = data.split_at(1437).unwrap();
     let accuracy = accuracy(&train, &test);
     assert!(accuracy > 0.8, "{accuracy}");
-    files.each_ref().map(|file| std::fs::remove_file(file).unwrap());
+    for file in files {
+        std::fs::remove_file(file).unwrap();
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use wgrad_core::GraphError;
 use wgrad_core::plan::{BackendError, PlanError};
 use wgrad_cpu_ref::OracleError;
 
+use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
 
 /// Any error of this crate.
@@ -33,6 +34,9 @@ pub enum Error {
     /// Data that cannot be read or do not fit together.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Weights or a checkpoint that cannot be written, read or taken over.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// A hyperparameter outside its range.
     #[error("{optimizer}: {field} is {value}, but must be {allowed}")]
     Hyperparameter {

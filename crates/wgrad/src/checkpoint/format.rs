@@ -1,20 +1,15 @@
 //! Files of tensors in safetensors' format: eight bytes with the length of a header, the header in JSON, and the elements of all
 //! tensors without a gap. Files of this crate carry a checksum of everything in their metadata.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
 
 use flate2::Crc;
-use safetensors::Dtype;
-use safetensors::tensor::TensorInfo;
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap, Serializer};
-use wgrad_core::Shape;
 
+use crate::checkpoint::header::{Header, METADATA, Place, Written, parse, places};
 use crate::checkpoint::{CheckpointError, SavedTensor, elements};
 
 /// Version of what this crate adds to the format.
@@ -29,9 +24,6 @@ const FORMAT_VERSION: &str = "wgrad.format_version";
 const CHECKSUM_BEFORE: &str = "\"wgrad.checksum\":\"";
 const NO_CHECKSUM: &str = "00000000";
 
-/// The key in a header that is no tensor.
-const METADATA: &str = "__metadata__";
-
 /// Longest header: the limit of the format.
 const HEADER_MAX: u64 = 100_000_000;
 
@@ -41,13 +33,6 @@ pub(super) struct Contents {
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) tensors: BTreeMap<String, Place>,
     data: Vec<u8>,
-}
-
-/// Where a tensor is in a file.
-pub(super) struct Place {
-    pub(super) dtype: Dtype,
-    pub(super) shape: Shape,
-    bytes: Range<usize>,
 }
 
 /// What a file is said to be.
@@ -241,7 +226,7 @@ fn buffer(file: &str, bytes: u64) -> Result<Vec<u8>, CheckpointError> {
     }
 }
 
-fn damaged(file: &str, reason: String) -> CheckpointError {
+pub(super) fn damaged(file: &str, reason: String) -> CheckpointError {
     CheckpointError::Format { file: file.to_owned(), reason }
 }
 
@@ -281,145 +266,4 @@ fn checksum_place(header: &[u8]) -> Option<Range<usize>> {
     let start = header.windows(before.len()).position(|window| window == before)? + before.len();
     let end = start + NO_CHECKSUM.len();
     (header.get(end) == Some(&b'"')).then_some(start..end)
-}
-
-/// A header as it is read.
-#[derive(Default)]
-struct Header {
-    metadata: BTreeMap<String, String>,
-    tensors: Vec<(String, TensorInfo)>,
-}
-
-fn parse(file: &str, header: &[u8]) -> Result<Header, CheckpointError> {
-    if header.first() != Some(&b'{') {
-        return Err(damaged(file, "its header does not begin with '{'".to_owned()));
-    }
-    serde_json::from_slice(header).map_err(|e| damaged(file, format!("its header cannot be read: {e}")))
-}
-
-impl<'de> Deserialize<'de> for Header {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(HeaderVisitor)
-    }
-}
-
-/// Reads the entries one by one, because a map would silently keep the last of two of the same name.
-struct HeaderVisitor;
-
-impl<'de> Visitor<'de> for HeaderVisitor {
-    type Value = Header;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map of tensors")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-        let mut header = Header::default();
-        let mut seen = HashSet::new();
-        while let Some(name) = map.next_key::<String>()? {
-            let quoted = name.escape_debug().to_string();
-            if !seen.insert(name.clone()) {
-                return Err(A::Error::custom(format!("'{quoted}' is there twice")));
-            }
-            let within = |e: A::Error| A::Error::custom(format!("'{quoted}': {e}"));
-            if name == METADATA {
-                header.metadata = map.next_value::<Texts>().map_err(within)?.0;
-            } else {
-                header.tensors.push((name, map.next_value().map_err(within)?));
-            }
-        }
-        Ok(header)
-    }
-}
-
-/// Texts by name, none of them twice.
-pub(super) struct Texts(pub(super) BTreeMap<String, String>);
-
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(TextsVisitor)
-    }
-}
-
-struct TextsVisitor;
-
-impl<'de> Visitor<'de> for TextsVisitor {
-    type Value = Texts;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map of texts")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
-        let mut texts = BTreeMap::new();
-        while let Some((key, text)) = map.next_entry::<String, String>()? {
-            let quoted = key.escape_debug().to_string();
-            if texts.insert(key, text).is_some() {
-                return Err(A::Error::custom(format!("'{quoted}' is there twice")));
-            }
-        }
-        Ok(Texts(texts))
-    }
-}
-
-/// Checks that the tensors lie side by side in the data, without a gap and to its end, each as long as its shape says.
-fn places(
-    file: &str,
-    mut tensors: Vec<(String, TensorInfo)>,
-    length: usize,
-) -> Result<BTreeMap<String, Place>, CheckpointError> {
-    tensors.sort_by(|(a, left), (b, right)| left.data_offsets.cmp(&right.data_offsets).then_with(|| a.cmp(b)));
-    let mut end = 0;
-    let mut places = BTreeMap::new();
-    for (name, TensorInfo { dtype, shape, data_offsets: (start, stop) }) in tensors {
-        let refuse = |reason: String| {
-            Err(CheckpointError::Tensor { file: file.to_owned(), tensor: name.escape_debug().to_string(), reason })
-        };
-        let elements = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-        let Some(bits) = elements.and_then(|elements| elements.checked_mul(dtype.bitsize())) else {
-            return refuse(format!("its shape {shape:?} has more elements than can be counted"));
-        };
-        if start != end {
-            return refuse(format!("it begins at byte {start} of the data, but what lies before it ends at {end}"));
-        }
-        if stop > length || stop < start {
-            return refuse(format!("it lies at bytes {start} to {stop}, but there are {length} bytes of data"));
-        }
-        if !bits.is_multiple_of(8) || bits / 8 != stop - start {
-            return refuse(format!(
-                "shape {shape:?} of {dtype} takes {} bytes, but it has {}",
-                bits.div_ceil(8),
-                stop - start
-            ));
-        }
-        end = stop;
-        places.insert(name, Place { dtype, shape: shape.into(), bytes: start..stop });
-    }
-    if end == length {
-        Ok(places)
-    } else {
-        Err(damaged(file, format!("its tensors end at byte {end} of the data, but there are {length}")))
-    }
-}
-
-/// A header as it is written.
-struct Written<'a> {
-    metadata: &'a BTreeMap<String, String>,
-    tensors: &'a BTreeMap<String, SavedTensor>,
-}
-
-impl Serialize for Written<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(METADATA, self.metadata)?;
-        let mut end = 0;
-        for (name, SavedTensor { shape, data }) in self.tensors {
-            let start = end;
-            let dtype = data.as_slice().dtype();
-            end += data.as_slice().len() * dtype.size_bytes();
-            let info = TensorInfo { dtype: elements::stored(dtype), shape: shape.to_vec(), data_offsets: (start, end) };
-            map.serialize_entry(name, &info)?;
-        }
-        map.end()
-    }
 }

@@ -50,6 +50,7 @@ mod atomic;
 mod elements;
 mod error;
 mod format;
+mod header;
 mod load;
 mod report;
 mod rotation;

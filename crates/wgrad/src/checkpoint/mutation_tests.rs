@@ -123,7 +123,9 @@ fn every_shuffled_file_is_found() {
             1 => drop(changed.drain(from.min(to)..from.max(to))),
             2 => changed.copy_within(from.min(to)..from.max(to), (d % bytes.len()).min(from.min(to))),
             _ => {
-                changed.iter_mut().skip(from).take(1 + d % 9).for_each(|byte| *byte = byte.wrapping_add((d >> 8) as u8))
+                for byte in changed.iter_mut().skip(from).take(1 + d % 9) {
+                    *byte = byte.wrapping_add((d >> 8) as u8);
+                }
             }
         }
         let (opened, _) = open(&path, &changed);
@@ -182,9 +184,10 @@ fn hostile_headers_are_refused() {
             assert!(message.contains(wanted), "{what}: {message}");
         }
     }
-    // A file that says that it is large, and is not there.
-    let sparse = fs::File::create(&path).unwrap();
-    sparse.set_len(1 << 50).map_or((), |()| drop(Checkpoint::open(&path).unwrap_err()));
+    // A file that is larger than any memory, where the file system has such.
+    if fs::File::create(&path).unwrap().set_len(1 << 50).is_ok() {
+        Checkpoint::open(&path).unwrap_err();
+    }
     assert!(matches!(Checkpoint::open(folder.folder()), Err(CheckpointError::Io { .. })), "a folder");
 }
 

@@ -8,7 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use wgrad_core::{HostVec, Shape, TensorType, VariableDecl};
 
-use crate::checkpoint::format::{self, Contents, Kind, Texts};
+use crate::checkpoint::format::{self, Contents, Kind};
+use crate::checkpoint::header::Texts;
 use crate::checkpoint::settings::{Settings, differences, settings};
 use crate::checkpoint::{CheckpointError, Difference, LoadReport, Mismatch, atomic, elements};
 use crate::schedule::PlateauState;
@@ -307,16 +308,11 @@ pub(crate) fn settle<'a>(
     options: &ResumeOptions,
 ) -> Result<Settled<'a>, CheckpointError> {
     let file = &checkpoint.file;
-    let (mut refused, changed) = differences(&checkpoint.settings, &settings(train, program));
-    let mut advice = "set the trainer up as it was, or take over the weights alone with `load_weights`";
-    if !options.allow_changed && !changed.is_empty() {
-        if refused.is_empty() {
-            advice = "set the trainer up as it was, or go on with other values by `ResumeOptions::allow_changed`";
-        }
-        refused.extend(changed.iter().cloned());
-    }
+    let (refused, changed) = differences(&checkpoint.settings, &settings(train, program));
     if !refused.is_empty() {
-        return Err(CheckpointError::Settings { file: file.clone(), differences: refused, advice });
+        let differences = [refused, changed].concat();
+        let advice = "set the trainer up as it was, or take over the weights alone with `load_weights`";
+        return Err(CheckpointError::Settings { file: file.clone(), differences, advice });
     }
     let mut report = LoadReport::default();
     let mut unused: BTreeSet<_> = checkpoint.tensors.keys().collect();
@@ -334,6 +330,10 @@ pub(crate) fn settle<'a>(
     report.unused = unused.into_iter().cloned().collect();
     if !report.is_exact() {
         return Err(CheckpointError::Variables { file: file.clone(), report: Box::new(report) });
+    }
+    if !changed.is_empty() && !options.allow_changed {
+        let advice = "set the trainer up as it was, or go on with other values by `ResumeOptions::allow_changed`";
+        return Err(CheckpointError::Settings { file: file.clone(), differences: changed, advice });
     }
     let Checkpoint { progress, attachments, tensors, .. } = checkpoint;
     Ok(Settled { progress: *progress, attachments, tensors, changed })

@@ -53,7 +53,8 @@ pub struct NumberTable {
 /// let path = std::env::temp_dir().join(format!("wgrad-numbers-{}.csv", std::process::id()));
 /// std::fs::write(&path, "0.5,1\n0.25,0\n")?;
 /// assert_eq!(wgrad::data::read_csv(&path).unwrap().columns, 2);
-/// # std::fs::remove_file(&path)
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), std::io::Error>(())
 /// ```
 ///
 /// # Errors

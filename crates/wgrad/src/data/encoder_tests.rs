@@ -51,7 +51,7 @@ fn numbers_can_be_categories_and_scales_are_those_of_the_training_table() {
     assert_eq!(standard.features(&new).unwrap(), [0.0, (-5.0 / std) as f32]);
     let scale = Scale::MinMax { low: -1.0, high: 1.0 };
     let range = fruit().ignore(["colour"]).scale(scale).fit(&table(TRAIN)).unwrap();
-    assert_eq!(range.features(&new).unwrap(), [0.0, -1.0 - 2.0 / 3.0]);
+    assert_eq!(range.features(&new).unwrap(), [0.0, -5.0 / 3.0]);
     let constant = Encoder::new().scale(Scale::Standard).fit(&table("x\n0.1\n0.1\n0.1\n")).unwrap();
     assert_eq!(constant.features(&table("x\n0.1\n1.1\n")).unwrap(), [0.0, 1.0]);
     assert!(
@@ -208,6 +208,8 @@ fn saved_encoders_that_make_no_sense_are_refused() {
     refused("\"shift\":0.0", "\"shift\":1e999", "out of range");
     refused("\"name\":\"size\"", "\"name\":\"colour\"", "column 'colour' comes twice");
     refused("\"name\":\"size\"", "\"name\":\"kind\"", "column 'kind' comes twice");
+    let unsorted = good[good.find("\"encoder\":").unwrap() + 10..good.len() - 1].replace("\"fill\":2", "\"fill\":9");
+    assert!(serde_json::from_str::<FittedEncoder>(&unsorted).is_err(), "no other way past the checks");
     for bytes in damaged(good.as_bytes(), 4000) {
         let Ok(text) = String::from_utf8(bytes) else { continue };
         if let Ok(read) = FittedEncoder::from_json(&text) {

@@ -1,5 +1,6 @@
 //! An encoder that has been fitted: from tables to numbers, and from a model's outputs back to words.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::data::dataset::check_finite;
@@ -35,11 +36,29 @@ pub(super) const FILL_FEATURE: &str = "drop the row, or fit the encoder with Mis
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Parts")]
 pub struct FittedEncoder {
     pub(super) columns: Vec<Column>,
     pub(super) target: Target,
     pub(super) unknown: Unknown,
+}
+
+/// An encoder as it is read, not yet checked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parts {
+    columns: Vec<Column>,
+    target: Target,
+    unknown: Unknown,
+}
+
+impl TryFrom<Parts> for FittedEncoder {
+    type Error = String;
+
+    fn try_from(Parts { columns, target, unknown }: Parts) -> Result<Self, String> {
+        let encoder = Self { columns, target, unknown };
+        encoder.check().map(|()| encoder)
+    }
 }
 
 /// A column that becomes features.
@@ -267,12 +286,13 @@ impl FittedEncoder {
     /// # Errors
     /// If the text is something else.
     pub fn from_json(text: &str) -> Result<Self, DataError> {
-        let saved: Saved<Self> = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
+        // The version first: what else is in another one may look like anything.
+        let saved: Saved<IgnoredAny> = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
         if saved.format != FORMAT || saved.version != VERSION {
             let (format, version) = (saved.format, saved.version);
             return Err(broken(format!("it is '{format}' version {version}, not '{FORMAT}' version {VERSION}")));
         }
-        saved.encoder.check().map_err(broken)?;
+        let saved: Saved<Self> = serde_json::from_str(text).map_err(|error| broken(error.to_string()))?;
         Ok(saved.encoder)
     }
 

@@ -41,7 +41,8 @@ pub fn read_npy(path: impl AsRef<Path>) -> Result<Array, DataError> {
 /// let path = std::env::temp_dir().join(format!("wgrad-labels-{}.npy", std::process::id()));
 /// write_npy(&path, &Array::new(vec![3], vec![2_u32, 0, 1]).unwrap()).unwrap();
 /// assert!(std::fs::read(&path)?.starts_with(b"\x93NUMPY\x01\x00"));
-/// # std::fs::remove_file(path)
+/// # std::fs::remove_file(path)?;
+/// # Ok::<(), std::io::Error>(())
 /// ```
 ///
 /// # Errors
@@ -133,9 +134,11 @@ fn from_fortran_order(values: Values, shape: &[usize]) -> Values {
 }
 
 fn transposed<T: Copy>(values: &[T], shape: &[usize]) -> Vec<T> {
+    // An axis of one element changes no order; without them there are few axes, however many a header names.
+    let shape: Vec<usize> = shape.iter().copied().filter(|&length| length != 1).collect();
     let mut strides = Vec::with_capacity(shape.len());
     let mut stride = 1_usize;
-    for &length in shape {
+    for &length in &shape {
         strides.push(stride);
         // Of an array without elements the product may be anything.
         stride = stride.saturating_mul(length);

@@ -89,6 +89,8 @@ fn fortran_order_is_turned_around() {
         (0..2).flat_map(|i| (0..3).flat_map(move |j| (0..4).map(move |k| i + 2 * j + 6 * k))).collect();
     assert_eq!(read("(2, 3, 4)", &data), Array::new(vec![2, 3, 4], wanted).unwrap());
     assert_eq!(read("(3,)", &[1, 2, 3]), Array::new(vec![3], vec![1_u8, 2, 3]).unwrap());
+    let wanted = Array::new(vec![1, 2, 1, 3, 1], vec![1_u8, 2, 3, 4, 5, 6]).unwrap();
+    assert_eq!(read("(1, 2, 1, 3, 1)", &[1, 4, 2, 5, 3, 6]), wanted);
     assert_eq!(read("()", &[9]), Array::new(vec![], vec![9_u8]).unwrap());
     assert_eq!(read("(2, 0, 18446744073709551615)", &[]).shape(), [2, 0, usize::MAX]);
 }

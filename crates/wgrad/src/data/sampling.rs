@@ -115,7 +115,7 @@ impl Curriculum {
     fn order(&self, rows: usize, seed: u64, epoch: u32) -> Vec<usize> {
         let passed = if epoch >= self.epochs { 1.0 } else { f64::from(epoch) / f64::from(self.epochs) };
         let share = self.start + (1.0 - self.start) * passed;
-        let count = ((share * rows as f64).ceil() as usize).clamp(usize::from(rows > 0), rows);
+        let count = ((share * rows as f64).round() as usize).clamp(usize::from(rows > 0), rows);
         let mut easiest: Vec<usize> = (0..rows).collect();
         easiest.sort_by(|&a, &b| self.scores[a].total_cmp(&self.scores[b]));
         easiest.truncate(count);

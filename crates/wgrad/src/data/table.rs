@@ -11,7 +11,8 @@ use crate::data::{CsvOptions, DataError, FieldPlace, is_missing, split};
 /// Rows of text fields under named columns, as a CSV file has them. An [`Encoder`](crate::data::Encoder) makes numbers of it. A
 /// clone, a selection and a split share the text.
 ///
-/// In a file fields may be quoted, with quotes doubled inside and lines broken; spaces around fields are dropped; empty lines are
+/// In a file fields may be quoted, with quotes doubled inside and lines broken; a quote that is not the first character of its field
+/// is a character like others; spaces around fields are dropped; empty lines are
 /// skipped; nothing is a comment; a byte order mark is skipped. A file with a header only is a table without rows.
 ///
 /// ```
@@ -21,7 +22,7 @@ use crate::data::{CsvOptions, DataError, FieldPlace, is_missing, split};
 /// let table = Table::parse("pets.csv", "name,weight\n\"Rex, the dog\",9.5\nTom,4\n")?;
 /// assert_eq!((table.rows(), table.columns()), (2, &["name".to_owned(), "weight".to_owned()][..]));
 /// assert_eq!(table.column("name")?.collect::<Vec<_>>(), ["Rex, the dog", "Tom"]);
-/// assert!(table.column("age").unwrap_err().to_string().ends_with("there is no column 'age'; there are 'name', 'weight'"));
+/// assert!(table.column_index("age").unwrap_err().to_string().ends_with("there is no column 'age'; there are 'name', 'weight'"));
 /// # Ok(())
 /// # }
 /// ```
@@ -68,7 +69,8 @@ impl Table {
     /// let path = std::env::temp_dir().join(format!("wgrad-table-{}.csv", std::process::id()));
     /// std::fs::write(&path, "x,colour\n1,red\n2,blue\n")?;
     /// assert_eq!(wgrad::data::Table::read(&path).unwrap().rows(), 2);
-    /// # std::fs::remove_file(&path)
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
     /// # Errors

@@ -74,7 +74,7 @@ fn parts_keep_the_lines_of_their_rows() {
         for row in 0..part.rows() {
             let n: usize = part.field(row, 0).unwrap().parse().unwrap();
             assert_eq!(part.place(row, 0).line, 2 + 2 * n);
-            assert_eq!(part.field(row, 1), Some(if n % 3 == 0 { "a" } else { "b" }));
+            assert_eq!(part.field(row, 1), Some(if n.is_multiple_of(3) { "a" } else { "b" }));
         }
     };
     let (train, test) = table.split_stratified("kind", 0.2, 4).unwrap();

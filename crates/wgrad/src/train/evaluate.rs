@@ -7,7 +7,7 @@ use super::steps::some_rows;
 use super::trainer::{Last, floats};
 use crate::Error;
 use crate::data::{Batches, DataError, Dataset};
-use crate::train::{Evaluation, Trainer};
+use crate::train::{Evaluation, TrainProgram, Trainer};
 
 impl Trainer {
     /// Mean loss and metrics over any number of rows.
@@ -79,22 +79,9 @@ impl Trainer {
     /// # Errors
     /// If the features are no rows of the model's width, or the device fails.
     pub fn predict(&mut self, features: &[f32]) -> Result<Vec<f32>, Error> {
-        let width = self.program.width;
-        if width == 0 || !features.len().is_multiple_of(width) {
-            let reason = format!("{} features are no rows of the model's {width}", features.len());
-            return Err(DataError::Misfit(reason).into());
-        }
         self.keep_loss()?;
-        let (entry, rows) = self.program.predict;
-        let mut outputs = Vec::with_capacity(features.len() / width * self.program.output_width);
-        for batch in features.chunks(rows * width) {
-            let mut padded = batch.to_vec();
-            padded.resize(rows * width, 0.0);
-            self.session.run(entry, &[HostSlice::F32(&padded)])?;
-            let output = floats(self.session.read(Source::Fetch(entry, 0))?);
-            outputs.extend_from_slice(&output[..batch.len() / width * self.program.output_width]);
-        }
-        Ok(outputs)
+        let TrainProgram { predict, width, output_width, .. } = self.program;
+        predict_rows(&mut *self.session, predict, (width, output_width), features)
     }
 
     /// The class of each row of features: the position of the model's largest output, the first of equals.
@@ -102,10 +89,36 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::predict`].
     pub fn predict_classes(&mut self, features: &[f32]) -> Result<Vec<usize>, Error> {
-        let outputs = self.predict(features)?;
-        let largest = |row: &[f32]| (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
-        Ok(outputs.chunks(self.program.output_width.max(1)).map(largest).collect())
+        Ok(largest_per_row(&self.predict(features)?, self.program.output_width))
     }
+}
+
+/// Runs an entry that predicts so many rows, of so many inputs and outputs each, on any number of rows.
+pub(super) fn predict_rows(
+    session: &mut dyn Session,
+    (entry, rows): (EntryId, usize),
+    (width, output_width): (usize, usize),
+    features: &[f32],
+) -> Result<Vec<f32>, Error> {
+    if width == 0 || !features.len().is_multiple_of(width) {
+        let reason = format!("{} features are no rows of the model's {width}", features.len());
+        return Err(DataError::Misfit(reason).into());
+    }
+    let mut outputs = Vec::with_capacity(features.len() / width * output_width);
+    for batch in features.chunks(rows * width) {
+        let mut padded = batch.to_vec();
+        padded.resize(rows * width, 0.0);
+        session.run(entry, &[HostSlice::F32(&padded)])?;
+        let output = floats(session.read(Source::Fetch(entry, 0))?);
+        outputs.extend_from_slice(&output[..batch.len() / width * output_width]);
+    }
+    Ok(outputs)
+}
+
+/// The position of the largest output of each row, the first of equals.
+pub(super) fn largest_per_row(outputs: &[f32], width: usize) -> Vec<usize> {
+    let largest = |row: &[f32]| (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
+    outputs.chunks(width.max(1)).map(largest).collect()
 }
 
 /// All as numbers.

@@ -6,6 +6,7 @@ use wgrad_core::plan::Source;
 use wgrad_core::{HostVec, Op, Role, VarId};
 
 use crate::Error;
+use crate::checkpoint::Checkpoints;
 use crate::data::Dataset;
 use crate::schedule::{Goal, ReduceOnPlateau};
 use crate::train::progress::Display;
@@ -39,12 +40,14 @@ use crate::train::{EpochReport, History, Progress, Stopped, Trainer};
 /// # }
 /// ```
 pub struct Fit<'a> {
-    /// Epochs at most.
+    /// Epochs at most, or the number of the last.
     epochs: u32,
+    until: bool,
     validation: Option<&'a Dataset>,
     early_stopping: Option<EarlyStopping>,
     keep_best: Option<Monitor>,
     plateau: Option<(ReduceOnPlateau, Monitor)>,
+    checkpoints: Option<(Checkpoints, Monitor)>,
     progress: Progress,
     on_epoch: Vec<EpochCallback<'a>>,
     on_step: Vec<StepCallback<'a>>,
@@ -156,14 +159,22 @@ impl<'a> Fit<'a> {
     pub const fn epochs(epochs: u32) -> Self {
         Self {
             epochs,
+            until: false,
             validation: None,
             early_stopping: None,
             keep_best: None,
             plateau: None,
+            checkpoints: None,
             progress: Progress::Silent,
             on_epoch: vec![],
             on_step: vec![],
         }
+    }
+
+    /// Up to that epoch, counted from 1: none if the trainer has completed it. A run that was interrupted and resumed so ends where it would
+    /// have ended.
+    pub fn until_epoch(epoch: u32) -> Self {
+        Self { until: true, ..Self::epochs(epoch) }
     }
 
     /// Evaluates on a data set after every epoch.
@@ -195,6 +206,14 @@ impl<'a> Fit<'a> {
         self
     }
 
+    /// Saves a checkpoint after every epoch, before callbacks are called; which of them is the best is said by a number, whose goal is to
+    /// be that of `checkpoints`.
+    #[must_use]
+    pub fn checkpoints(mut self, checkpoints: &Checkpoints, monitor: Monitor) -> Self {
+        self.checkpoints = Some((checkpoints.clone(), monitor));
+        self
+    }
+
     /// What is shown of the progress; nothing.
     #[must_use]
     pub const fn progress(mut self, progress: Progress) -> Self {
@@ -220,15 +239,16 @@ impl<'a> Fit<'a> {
 
 impl fmt::Debug for Fit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { epochs, validation, early_stopping, keep_best, plateau, progress, on_epoch, on_step } = self;
+        let Self { epochs, until, validation, early_stopping, keep_best, plateau, checkpoints, progress, .. } = self;
         f.debug_struct("Fit")
-            .field("epochs", epochs)
+            .field(if *until { "until_epoch" } else { "epochs" }, epochs)
             .field("validation_rows", &validation.map(Dataset::rows))
             .field("early_stopping", early_stopping)
             .field("keep_best", keep_best)
             .field("plateau", plateau)
+            .field("checkpoints", checkpoints)
             .field("progress", progress)
-            .field("callbacks", &(on_epoch.len() + on_step.len()))
+            .field("callbacks", &(self.on_epoch.len() + self.on_step.len()))
             .finish()
     }
 }
@@ -263,18 +283,21 @@ impl Trainer {
     /// # Errors
     /// If the data do not fit, something is to be watched that is not measured, a callback fails, or the device does.
     pub fn fit(&mut self, train: &Dataset, mut fit: Fit<'_>) -> Result<History, Error> {
-        if let Some((rule, monitor)) = &fit.plateau
-            && rule.goal != monitor.goal()
-        {
-            let reason = format!("the goal of the plateau is {:?}, but that of {monitor:?} is {:?}", rule.goal, monitor.goal());
+        let goals = [
+            fit.plateau.map(|(rule, monitor)| ("plateau", rule.goal, monitor)),
+            fit.checkpoints.as_ref().map(|(checkpoints, monitor)| ("checkpoints", checkpoints.goal, *monitor)),
+        ];
+        if let Some((what, goal, monitor)) = goals.into_iter().flatten().find(|(_, goal, m)| *goal != m.goal()) {
+            let reason = format!("the goal of {what} is {goal:?}, but that of {monitor:?} is {:?}", monitor.goal());
             return Err(Error::Model { what: "fit".to_owned(), reason });
         }
+        let epochs = if fit.until { fit.epochs.saturating_sub(self.epoch) } else { fit.epochs };
         let steps = train.rows().div_ceil(self.options.batch_rows).div_ceil(self.options.optimizer.accumulate);
-        let mut display = Display::new(fit.progress, fit.epochs, steps);
+        let mut display = Display::new(fit.progress, epochs, steps);
         let mut history = History::default();
         let mut best = fit.keep_best.map(|monitor| Best { monitor, value: monitor.worst(), position: 0, variables: vec![] });
         let (mut record, mut bad) = (fit.early_stopping.map_or(0.0, |rule| rule.monitor.worst()), 0);
-        for _ in 0..fit.epochs {
+        for _ in 0..epochs {
             let mut stop = Control::Continue;
             let mut report = self.epoch_with(train, |trainer, weight| {
                 display.step(|| trainer.mean_loss(weight))?;
@@ -297,6 +320,9 @@ impl Trainer {
             }
             if let Some((rule, monitor)) = &fit.plateau {
                 self.reduce_on_plateau(rule, monitor.require(&report)?)?;
+            }
+            if let Some((checkpoints, monitor)) = &fit.checkpoints {
+                checkpoints.save(self, Some(monitor.require(&report)?))?;
             }
             for call in &mut fit.on_epoch {
                 if call(self, &report)? == Control::Stop {

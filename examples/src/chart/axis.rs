@@ -1,10 +1,17 @@
 //! Axes: their ranges, and where ticks stand on them.
 
 /// One axis of a panel.
+///
+/// ```
+/// use wgrad_examples::chart::Axis;
+///
+/// assert_eq!(Axis::linear("step", 0.0, 100.0).share(25.0), 0.25);
+/// assert_eq!(Axis::log("loss", 1.0, 100.0).ticks(60.0).len(), 3);
+/// ```
 #[derive(Debug, Clone)]
-pub(crate) struct Axis {
+pub struct Axis {
     /// What it says, and the unit where there is one.
-    pub(crate) name: String,
+    pub name: String,
     low: f64,
     high: f64,
     scale: Scale,
@@ -18,17 +25,17 @@ enum Scale {
 
 impl Axis {
     /// Evenly spaced numbers.
-    pub(crate) fn linear(name: &str, low: f64, high: f64) -> Self {
+    pub fn linear(name: &str, low: f64, high: f64) -> Self {
         Self { name: name.to_owned(), low, high, scale: Scale::Linear }
     }
 
     /// Evenly spaced powers; both ends are above 0.
-    pub(crate) fn log(name: &str, low: f64, high: f64) -> Self {
+    pub fn log(name: &str, low: f64, high: f64) -> Self {
         Self { name: name.to_owned(), low, high, scale: Scale::Log }
     }
 
     /// Where a value stands: 0 at the low end, 1 at the high one. On a logarithmic axis, 0 and less stand far below.
-    pub(crate) fn share(&self, value: f64) -> f64 {
+    pub fn share(&self, value: f64) -> f64 {
         let at = |v: f64| match self.scale {
             Scale::Linear => v,
             Scale::Log => v.max(1e-60).log10(),
@@ -37,7 +44,7 @@ impl Axis {
     }
 
     /// Values with their labels, for an axis of that many pixels.
-    pub(crate) fn ticks(&self, pixels: f64) -> Vec<(f64, String)> {
+    pub fn ticks(&self, pixels: f64) -> Vec<(f64, String)> {
         match self.scale {
             Scale::Linear => self.linear_ticks(pixels),
             Scale::Log => self.log_ticks(pixels),
@@ -96,7 +103,13 @@ fn label(value: f64, digits: usize) -> String {
 }
 
 /// `10` with an exponent; powers near 1 as plain numbers.
-fn power_of_ten(power: i32) -> String {
+///
+/// ```
+/// use wgrad_examples::chart::power_of_ten;
+///
+/// assert_eq!([2, -12].map(power_of_ten), ["100", "10⁻¹²"]);
+/// ```
+pub fn power_of_ten(power: i32) -> String {
     const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
     match power {
         -2..=3 => format!("{}", 10.0_f64.powi(power)),

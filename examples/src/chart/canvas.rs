@@ -12,19 +12,28 @@ const FINE: u32 = 4;
 const FONT_FACTOR: f64 = 1.24;
 
 /// A place in the picture, in pixels from its upper left corner.
-pub(crate) type Pixel = (f64, f64);
+pub type Pixel = (f64, f64);
 
 /// Colours that also the colour-blind tell apart (Okabe & Ito 2008), and greys for what stands behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Colour {
+pub enum Colour {
+    /// A dark blue.
     Blue,
+    /// A red that is nearly orange.
     Vermillion,
+    /// A bluish green.
     Green,
+    /// A yellowish orange.
     Orange,
+    /// A reddish purple.
     Purple,
+    /// For text and axes.
     Black,
+    /// For what stands behind.
     Grey,
+    /// For grids.
     Pale,
+    /// The background.
     White,
 }
 
@@ -46,7 +55,7 @@ impl Colour {
 
 /// Which part of a text stands at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Anchor {
+pub enum Anchor {
     /// The middle of its left side.
     Left,
     /// The middle of its right side.
@@ -57,8 +66,14 @@ pub(crate) enum Anchor {
     Upright,
 }
 
-/// How wide a text will be; fonts differ, so this is for a wide one.
-pub(crate) fn text_width(text: &str, size: f64) -> f64 {
+/// How wide a text will be in pixels; fonts differ, so this is for a wide one.
+///
+/// ```
+/// use wgrad_examples::chart::text_width;
+///
+/// assert!(text_width("mmm", 13.0) > text_width("iii", 13.0));
+/// ```
+pub fn text_width(text: &str, size: f64) -> f64 {
     let wide = |letter: char| match letter {
         'i' | 'j' | 'l' | 'f' | 't' | 'r' | ' ' | '.' | ',' | '\'' | '(' | ')' | '/' => 0.37,
         'm' | 'w' | 'M' | 'W' => 0.95,
@@ -69,12 +84,27 @@ pub(crate) fn text_width(text: &str, size: f64) -> f64 {
 }
 
 /// A white picture under construction.
-pub(crate) struct Canvas<'a> {
+#[expect(missing_debug_implementations, reason = "the drawing library's area has none")]
+pub struct Canvas<'a> {
     area: DrawingArea<SVGBackend<'a>, Shift>,
 }
 
-/// Draws a picture of a width and a height, and gives the SVG.
-pub(crate) fn picture(size: (u32, u32), draw: impl FnOnce(&Canvas<'_>) -> Result<()>) -> Result<String> {
+/// Draws a picture of a width and a height in pixels, and gives the SVG.
+///
+/// ```
+/// use wgrad_examples::chart::{Anchor, Colour, picture};
+///
+/// let svg = picture((80, 40), |canvas| {
+///     canvas.line(&[(5.0, 30.0), (75.0, 30.0)], Colour::Blue, 2.0)?;
+///     canvas.text("a line", (40.0, 15.0), 13.0, Anchor::Middle, Colour::Black)
+/// })?;
+/// assert!(svg.starts_with("<svg width=\"80\" height=\"40\""));
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of what draws.
+pub fn picture(size: (u32, u32), draw: impl FnOnce(&Canvas<'_>) -> Result<()>) -> Result<String> {
     let mut text = String::new();
     {
         let area = SVGBackend::with_string(&mut text, (FINE * size.0, FINE * size.1)).into_drawing_area();
@@ -101,13 +131,19 @@ fn stroke(colour: Colour, width: f64) -> ShapeStyle {
 
 impl Canvas<'_> {
     /// A line through points.
-    pub(crate) fn line(&self, points: &[Pixel], colour: Colour, width: f64) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the drawing library fails.
+    pub fn line(&self, points: &[Pixel], colour: Colour, width: f64) -> Result<()> {
         let points: Vec<_> = points.iter().copied().map(fine).collect();
         self.area.draw(&PathElement::new(points, stroke(colour, width))).map_err(|e| anyhow!("{e}"))
     }
 
     /// A line of dashes and gaps, each of the given lengths.
-    pub(crate) fn dashed(&self, points: &[Pixel], colour: Colour, width: f64, dash: (f64, f64)) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the drawing library fails.
+    pub fn dashed(&self, points: &[Pixel], colour: Colour, width: f64, dash: (f64, f64)) -> Result<()> {
         let mut drawn = true;
         let mut left = dash.0;
         let mut part: Vec<Pixel> = points.first().copied().into_iter().collect();
@@ -130,36 +166,49 @@ impl Canvas<'_> {
                 left = if drawn { dash.0 } else { dash.1 };
             }
         }
-        if drawn && part.len() > 1 { self.line(&part, colour, width) } else { Ok(()) }
+        if drawn && part.first() != part.last() { self.line(&part, colour, width) } else { Ok(()) }
     }
 
     /// A filled polygon through which the rest is seen.
-    pub(crate) fn polygon(&self, points: &[Pixel], colour: Colour, opacity: f64) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the drawing library fails.
+    pub fn polygon(&self, points: &[Pixel], colour: Colour, opacity: f64) -> Result<()> {
         let points: Vec<_> = points.iter().copied().map(fine).collect();
         self.area.draw(&Polygon::new(points, colour.rgb().mix(opacity))).map_err(|e| anyhow!("{e}"))
     }
 
     /// A filled disc.
-    pub(crate) fn disc(&self, at: Pixel, radius: f64, colour: Colour) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the drawing library fails.
+    pub fn disc(&self, at: Pixel, radius: f64, colour: Colour) -> Result<()> {
         let (pixels, _) = fine((radius, 0.0));
         self.area.draw(&Circle::new(fine(at), pixels, colour.rgb().filled())).map_err(|e| anyhow!("{e}"))
     }
 
     /// The outline of a rectangle between two corners.
-    pub(crate) fn frame(&self, (left, top): Pixel, (right, bottom): Pixel, colour: Colour, width: f64) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the drawing library fails.
+    pub fn frame(&self, (left, top): Pixel, (right, bottom): Pixel, colour: Colour, width: f64) -> Result<()> {
         let corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
         self.line(&corners, colour, width)
     }
 
     /// One line of text.
-    pub(crate) fn text(&self, text: &str, at: Pixel, size: f64, anchor: Anchor, colour: Colour) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the drawing library fails.
+    pub fn text(&self, text: &str, at: Pixel, size: f64, anchor: Anchor, colour: Colour) -> Result<()> {
         let (horizontal, transform) = match anchor {
             Anchor::Left => (HPos::Left, FontTransform::None),
             Anchor::Right => (HPos::Right, FontTransform::None),
             Anchor::Middle => (HPos::Center, FontTransform::None),
             Anchor::Upright => (HPos::Center, FontTransform::Rotate270),
         };
-        let font = ("sans-serif", size * f64::from(FINE) * FONT_FACTOR).into_font().transform(transform);
+        let scaled = size * f64::from(FINE) * FONT_FACTOR;
+        let font = ("sans-serif", scaled).into_font().transform(transform);
         let colour = colour.rgb();
         let style = TextStyle::from(font).color(&colour).pos(Pos::new(horizontal, VPos::Center));
         self.area.draw_text(text, &style, fine(at)).map_err(|e| anyhow!("{e}"))
@@ -181,6 +230,6 @@ mod tests {
         assert!(svg.starts_with("<svg width=\"30\" height=\"20\" viewBox=\"0 0 120 80\""), "{svg}");
         assert!(svg.contains("points=\"1,4 30,8 \""), "{svg}");
         assert_eq!(svg.matches("stroke=\"#009E73\"").count(), 3, "{svg}");
-        assert!(svg.contains("font-size=\"52\""), "{svg}");
+        assert!(svg.contains("font-size=\"52"), "{svg}");
     }
 }

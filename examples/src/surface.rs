@@ -8,22 +8,25 @@ use wgrad::{
     lower,
 };
 
-use crate::common::Prepared;
+use crate::runs::Prepared;
 
 /// Heights `[n]` at points `[n, 2]`.
-pub(crate) type Surface<'a> = &'a dyn for<'g> Fn(Tensor<'g>) -> Result<Tensor<'g>, GraphError>;
+pub type Surface<'a> = &'a dyn for<'g> Fn(Tensor<'g>) -> Result<Tensor<'g>, GraphError>;
 
 /// A way down.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Descent {
+pub struct Descent {
     /// Every point, the start included.
-    pub(crate) points: Vec<(f64, f64)>,
+    pub points: Vec<(f64, f64)>,
     /// The height at each of them.
-    pub(crate) heights: Vec<f64>,
+    pub heights: Vec<f64>,
 }
 
 /// Heights at some points.
-pub(crate) fn heights(device: &Device, surface: Surface<'_>, points: &[[f32; 2]]) -> Result<Vec<f64>> {
+///
+/// # Errors
+/// If the surface gives no heights of points, or the device fails.
+pub fn heights(device: &Device, surface: Surface<'_>, points: &[[f32; 2]]) -> Result<Vec<f64>> {
     let builder = Builder::new();
     let at = builder.feed("points", TensorType::f32([points.len(), 2]))?;
     let heights = surface(at)?.id();
@@ -33,7 +36,22 @@ pub(crate) fn heights(device: &Device, surface: Surface<'_>, points: &[[f32; 2]]
 }
 
 /// Steps of an optimizer from a start.
-pub(crate) fn descend(
+///
+/// ```
+/// use wgrad::optim::Sgd;
+/// use wgrad_examples::surface::descend;
+///
+/// let device = wgrad_examples::runs::cpu()?;
+/// let optimizer = Sgd { learning_rate: 0.25, ..Sgd::default() };
+/// let descent = descend(&device, &|points| points.square()?.sum(&[1], false), [2.0, 4.0], &optimizer.into(), 1)?;
+/// assert_eq!(descent.points, [(2.0, 4.0), (1.0, 2.0)]);
+/// assert_eq!(descent.heights, [20.0, 5.0]);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+///
+/// # Errors
+/// If the surface gives no heights of points, the optimizer does not take a matrix of one row, or the device fails.
+pub fn descend(
     device: &Device,
     surface: Surface<'_>,
     start: [f32; 2],
@@ -67,17 +85,20 @@ pub(crate) fn descend(
 
 /// A surface that is a bowl: quadratic, with a minimum.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bowl {
+pub struct Bowl {
     minimum: (f64, f64),
     /// The height there.
-    pub(crate) lowest: f64,
+    pub lowest: f64,
     /// Second derivatives: by x, by x and y, by y.
     curvature: [f64; 3],
 }
 
 impl Bowl {
     /// Measures a surface at its minimum, going a little along both axes.
-    pub(crate) fn measure(device: &Device, surface: Surface<'_>, [x, y]: [f32; 2], [dx, dy]: [f32; 2]) -> Result<Self> {
+    ///
+    /// # Errors
+    /// As [`heights`].
+    pub fn measure(device: &Device, surface: Surface<'_>, [x, y]: [f32; 2], [dx, dy]: [f32; 2]) -> Result<Self> {
         let at = heights(device, surface, &[[x, y], [x + dx, y], [x, y + dy], [x + dx, y + dy]])?;
         let (wide, high) = (f64::from(dx), f64::from(dy));
         let (along_x, along_y, both) = (at[1] - at[0], at[2] - at[0], at[3] - at[0]);
@@ -90,20 +111,20 @@ impl Bowl {
     }
 
     /// The curvatures along the steepest and the flattest direction: eigenvalues of the matrix of second derivatives.
-    pub(crate) fn extremes(&self) -> [f64; 2] {
+    pub fn extremes(&self) -> [f64; 2] {
         let [a, b, c] = self.curvature;
         let (middle, spread) = ((a + c) / 2.0, ((a - c) / 2.0).hypot(b));
         [middle + spread, middle - spread]
     }
 
     /// How much steeper it is one way than another.
-    pub(crate) fn condition(&self) -> f64 {
+    pub fn condition(&self) -> f64 {
         let [steep, flat] = self.extremes();
         steep / flat
     }
 
     /// The line on which the bowl is that much higher than at its minimum: an ellipse, by the Cholesky factor of the curvature.
-    pub(crate) fn contour(&self, above: f64) -> Vec<(f64, f64)> {
+    pub fn contour(&self, above: f64) -> Vec<(f64, f64)> {
         let [a, b, c] = self.curvature;
         let (l11, l21) = (a.sqrt(), b / a.sqrt());
         let l22 = (c - l21 * l21).sqrt();
@@ -121,7 +142,7 @@ impl Bowl {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cpu;
+    use crate::runs::cpu;
 
     fn slanted(points: Tensor<'_>) -> Result<Tensor<'_>, GraphError> {
         let to = points.builder().constant_f64(&[1.0, 1.0, 1.0, -1.0], [2, 2])?;

@@ -1,9 +1,14 @@
 //! Charts as plain data, and drawing them: panels with axes, curves, notes, and a legend below.
 
-use anyhow::{Result, ensure};
+mod axis;
+mod canvas;
+mod layers;
 
-use crate::axis::Axis;
-use crate::canvas::{Anchor, Canvas, Colour, Pixel, picture, text_width};
+pub use axis::{Axis, power_of_ten};
+pub use canvas::{Anchor, Canvas, Colour, Pixel, picture, text_width};
+pub use layers::{Layout, Place, lay_out};
+
+use anyhow::{Result, ensure};
 
 const WIDTH: f64 = 800.0;
 const TITLE: f64 = 17.0;
@@ -15,19 +20,38 @@ const LEGEND_ROW: f64 = 22.0;
 const SAMPLE: f64 = 26.0;
 
 /// Some panels below a title, all of one size.
+///
+/// ```
+/// use wgrad_examples::chart::{Axis, Colour, Curve, Figure, Legend, Panel};
+///
+/// let panel = Panel {
+///     title: "a run".to_owned(),
+///     x: Axis::linear("epoch", 1.0, 3.0),
+///     y: Axis::log("loss", 0.1, 2.0),
+///     curves: vec![Curve::over_epochs("training", Colour::Blue, &[1.5, 0.7, 0.3])],
+/// };
+/// let title = "Training".to_owned();
+/// let figure = Figure { title, columns: 1, panel_height: 200.0, panels: vec![panel], legend: Legend::Shared };
+/// assert!(figure.svg()?.contains("epoch"));
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 #[derive(Debug, Clone)]
-pub(crate) struct Figure {
-    pub(crate) title: String,
-    pub(crate) columns: usize,
+pub struct Figure {
+    /// What stands above all panels.
+    pub title: String,
+    /// Panels side by side.
+    pub columns: usize,
     /// Height of a panel in pixels, legends excepted.
-    pub(crate) panel_height: f64,
-    pub(crate) panels: Vec<Panel>,
-    pub(crate) legend: Legend,
+    pub panel_height: f64,
+    /// Row by row.
+    pub panels: Vec<Panel>,
+    /// Where names of curves stand.
+    pub legend: Legend,
 }
 
 /// Where names of curves stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Legend {
+pub enum Legend {
     /// Once below all panels; curves that have a name in common have their look in common.
     Shared,
     /// Below each panel.
@@ -36,16 +60,20 @@ pub(crate) enum Legend {
 
 /// One system of axes.
 #[derive(Debug, Clone)]
-pub(crate) struct Panel {
-    pub(crate) title: String,
-    pub(crate) x: Axis,
-    pub(crate) y: Axis,
-    pub(crate) curves: Vec<Curve>,
+pub struct Panel {
+    /// What stands above it.
+    pub title: String,
+    /// To the right.
+    pub x: Axis,
+    /// Upwards.
+    pub y: Axis,
+    /// From the hindmost to the foremost.
+    pub curves: Vec<Curve>,
 }
 
 /// A line through points.
 #[derive(Debug, Clone)]
-pub(crate) struct Curve {
+pub struct Curve {
     /// For the legend; empty to stay out of it.
     name: String,
     points: Vec<(f64, f64)>,
@@ -66,47 +94,53 @@ enum Stroke {
 
 impl Curve {
     /// A solid line.
-    pub(crate) fn new(name: impl Into<String>, colour: Colour, points: Vec<(f64, f64)>) -> Self {
+    pub fn new(name: impl Into<String>, colour: Colour, points: Vec<(f64, f64)>) -> Self {
         Self { name: name.into(), points, colour, stroke: Stroke::Solid, width: 2.0, marked: false, filled: false }
     }
 
     /// A solid line through values at 0, 1, 2, …
-    pub(crate) fn over_steps(name: impl Into<String>, colour: Colour, values: &[f64]) -> Self {
+    pub fn over_steps(name: impl Into<String>, colour: Colour, values: &[f64]) -> Self {
         Self::new(name, colour, values.iter().enumerate().map(|(step, &value)| (step as f64, value)).collect())
     }
 
     /// A solid line through values at 1, 2, 3, …
-    pub(crate) fn over_epochs(name: impl Into<String>, colour: Colour, values: &[f64]) -> Self {
+    pub fn over_epochs(name: impl Into<String>, colour: Colour, values: &[f64]) -> Self {
         Self::new(name, colour, values.iter().enumerate().map(|(step, &value)| (step as f64 + 1.0, value)).collect())
     }
 
     /// Dashes instead of a solid line.
-    pub(crate) fn dashed(self) -> Self {
+    #[must_use]
+    pub fn dashed(self) -> Self {
         Self { stroke: Stroke::Dashed, ..self }
     }
 
     /// Dots instead of a solid line.
-    pub(crate) fn dotted(self) -> Self {
+    #[must_use]
+    pub fn dotted(self) -> Self {
         Self { stroke: Stroke::Dotted, ..self }
     }
 
     /// A hair line.
-    pub(crate) fn thin(self) -> Self {
+    #[must_use]
+    pub fn thin(self) -> Self {
         Self { width: 1.0, ..self }
     }
 
     /// A mark at every point.
-    pub(crate) fn marked(self) -> Self {
+    #[must_use]
+    pub fn marked(self) -> Self {
         Self { marked: true, ..self }
     }
 
     /// Marks without a line.
-    pub(crate) fn scattered(self) -> Self {
+    #[must_use]
+    pub fn scattered(self) -> Self {
         Self { marked: true, stroke: Stroke::None, ..self }
     }
 
     /// Colour between the line and the bottom of the panel.
-    pub(crate) fn filled(self) -> Self {
+    #[must_use]
+    pub fn filled(self) -> Self {
         Self { filled: true, ..self }
     }
 
@@ -133,7 +167,10 @@ type Area = [f64; 4];
 
 impl Figure {
     /// The picture.
-    pub(crate) fn svg(&self) -> Result<String> {
+    ///
+    /// # Errors
+    /// If there is no panel or no column, or the drawing library fails.
+    pub fn svg(&self) -> Result<String> {
         ensure!(self.columns > 0 && !self.panels.is_empty(), "'{}' has no panel", self.title);
         let panel_width = (WIDTH - 10.0) / self.columns as f64;
         let legends: Vec<_> = match self.legend {

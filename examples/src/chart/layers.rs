@@ -2,17 +2,17 @@
 //! cross, and long edges through places of their own in the layers between.
 
 /// Where things stand: a layer, and a share of the width.
-type Place = (usize, f64);
+pub type Place = (usize, f64);
 
 /// A layout.
 #[derive(Debug, Clone)]
-pub(crate) struct Layout {
+pub struct Layout {
     /// Number of layers.
-    pub(crate) layers: usize,
+    pub layers: usize,
     /// The place of each node.
-    pub(crate) places: Vec<Place>,
+    pub places: Vec<Place>,
     /// From, to, and the way.
-    pub(crate) edges: Vec<(usize, usize, Vec<Place>)>,
+    pub edges: Vec<(usize, usize, Vec<Place>)>,
 }
 
 /// An edge: from, to, and its stops, both ends among them.
@@ -22,7 +22,15 @@ type Way = (usize, usize, Vec<usize>);
 const ROUNDS: usize = 24;
 
 /// Lays out nodes given by their operands, all of which come earlier.
-pub(crate) fn lay_out(operands: &[Vec<usize>]) -> Layout {
+///
+/// ```
+/// use wgrad_examples::chart::lay_out;
+///
+/// let layout = lay_out(&[vec![], vec![], vec![0, 1]]);
+/// assert_eq!(layout.layers, 2);
+/// assert_eq!(layout.places[2].0, 1);
+/// ```
+pub fn lay_out(operands: &[Vec<usize>]) -> Layout {
     let layer_of = layer_of(operands);
     let layers = layer_of.iter().max().map_or(0, |last| last + 1);
     // Stops are the nodes, and places where long edges cross layers; neighbours of a stop lie one layer above or below.
