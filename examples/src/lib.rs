@@ -21,5 +21,5 @@ pub const DIGITS_TRAIN_ROWS: usize = 1437;
 /// If the file is missing or damaged.
 pub fn digits() -> Result<(Dataset, Dataset), DataError> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/digits.csv");
-    Dataset::from_labelled_table(&read_csv(file)?, 10)?.scaled(1.0 / 16.0).split_at(DIGITS_TRAIN_ROWS)
+    Dataset::from_labelled_table(&read_csv(file)?, 10)?.scaled(1.0 / 16.0)?.split_at(DIGITS_TRAIN_ROWS)
 }

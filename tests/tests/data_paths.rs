@@ -86,7 +86,8 @@ fn both_paths_of_data_train_to_the_same_bits() {
         }
         let run = |residency| {
             let sgd = Sgd { learning_rate: 0.1, ..Sgd::default() };
-            let options = TrainOptions { batch_rows: 50, residency, ..TrainOptions::new(Loss::Huber { delta: 0.5 }, sgd) };
+            let options =
+                TrainOptions { batch_rows: 50, residency, ..TrainOptions::new(Loss::Huber { delta: 0.5 }, sgd) };
             let mut trainer = Trainer::new(&device, &Linear::new(5, 5), &values, options).unwrap();
             trainer.fit(&values, Fit::epochs(2)).unwrap();
             bits(&mut trainer)
@@ -107,9 +108,8 @@ fn masks_statistics_and_orders_are_the_same_on_every_engine() {
     let order = options.sampling.order(&data, seed, 0).unwrap();
     let batches: Vec<_> = Batches::new(&data, 32, order).collect();
     let entry = |rows| made.train.iter().find(|(_, own)| *own == rows).unwrap().0;
-    let statistics: Vec<VarId> = ["1.running_mean", "1.running_var"]
-        .map(|name| made.program.graph.find_variable(name).unwrap())
-        .into();
+    let statistics: Vec<VarId> =
+        ["1.running_mean", "1.running_var"].map(|name| made.program.graph.find_variable(name).unwrap()).into();
     let random = |batch: usize| [seed as u32, (seed >> 32) as u32, batch as u32, 0];
 
     let mut oracle = Oracle::new(&made.program).unwrap();
@@ -141,7 +141,12 @@ fn masks_statistics_and_orders_are_the_same_on_every_engine() {
             let loss = session.read(Source::Fetch(entry(batch.rows), 0)).unwrap().into_f32().unwrap()[0];
             let difference = (f64::from(loss) - wanted[position]).abs();
             // One unit dropped otherwise changes the loss by more than a thousandth.
-            assert!(difference <= 1e-4 * wanted[position], "{}, batch {position}: {loss} {}", engine.name, wanted[position]);
+            assert!(
+                difference <= 1e-4 * wanted[position],
+                "{}, batch {position}: {loss} {}",
+                engine.name,
+                wanted[position]
+            );
         }
         for &variable in &statistics {
             let got = session.read(Source::Variable(variable)).unwrap().into_f32().unwrap();

@@ -123,7 +123,7 @@ fn check<T>(
             Ok(()) => assert!(range.contains(v), "{owner}: {field} {v} is accepted"),
             Err(error) => {
                 assert!(!range.contains(v), "{owner}: {field} {v} is refused: {error}");
-                let message = format!("{owner}: {field} is {v}, but must be {}", range.describe());
+                let message = format!("{owner}: {field} is {v}, but must be {}", range.advice(v));
                 assert_eq!(error.to_string(), message);
             }
         }

@@ -148,7 +148,7 @@ fn an_epoch_has_the_same_losses_everywhere() {
 #[test]
 fn an_epoch_of_digits_has_the_same_losses_everywhere() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/data/digits.csv");
-    let all = Dataset::from_labelled_table(&read_csv(file).unwrap(), 10).unwrap().scaled(1.0 / 16.0);
+    let all = Dataset::from_labelled_table(&read_csv(file).unwrap(), 10).unwrap().scaled(1.0 / 16.0).unwrap();
     let (dataset, _) = all.split_at(1437).unwrap();
     let model = Mlp::new(&[64, 128, 64, 10], Activation::Relu);
     let job = job(&model, &dataset, &options(Loss::cross_entropy(), Adam::default().into(), 64));
@@ -177,7 +177,8 @@ fn steps_take_few_dispatches_and_one_submission() {
                 let all = [Activation::Relu, Activation::Tanh, Activation::Gelu];
                 let some = if engine.name == "cpu" { &all[..] } else { &all[i % 3..=i % 3] };
                 for &activation in some {
-                    let job = job(&Mlp::new(sizes, activation), &dataset, &options(Loss::cross_entropy(), optimizer, 20));
+                    let job =
+                        job(&Mlp::new(sizes, activation), &dataset, &options(Loss::cross_entropy(), optimizer, 20));
                     let mut session = job.prepare(&engine);
                     job.step(session.as_mut(), 1);
                     let before = session.counters();
@@ -222,7 +223,8 @@ fn a_thousand_steps_allocate_nothing_after_the_first() {
 fn the_memory_report_is_exact() {
     let dataset = clusters(45, 7, 3);
     for optimizer in optimizers() {
-        let job = job(&Mlp::new(&[7, 33, 3], Activation::Tanh), &dataset, &options(Loss::cross_entropy(), optimizer, 10));
+        let job =
+            job(&Mlp::new(&[7, 33, 3], Activation::Tanh), &dataset, &options(Loss::cross_entropy(), optimizer, 10));
         for engine in main_engines() {
             let plan = lower(&job.program.program, engine.backend.target()).unwrap();
             let report = plan.memory();

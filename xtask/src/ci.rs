@@ -10,17 +10,17 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::{device, docs, drivers, parity, process, programs, shaders, test, tidy};
+use crate::{device, docs, drivers, guide, parity, process, programs, shaders, test, tidy};
 
-/// Seeds that the digits example is run with.
-const DIGITS_SEEDS: [&str; 5] = ["0", "1", "2", "3", "4"];
+/// Seeds that the digits example is run with, from 0 on.
+const DIGITS_SEEDS: &str = "5";
 /// The least accuracy on unseen digits with any seed.
-const DIGITS_ACCURACY_MIN: f64 = 0.90;
-/// The least mean accuracy over the seeds; sound runs reach 0.92.
-const DIGITS_MEAN_MIN: f64 = 0.915;
+const DIGITS_ACCURACY_MIN: f64 = 0.915;
+/// The least mean accuracy over the seeds; sound runs reach 0.937, a plain network without regularisation 0.92.
+const DIGITS_MEAN_MIN: f64 = 0.93;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -48,6 +48,7 @@ enum Stage {
     Programs,
     Drivers,
     Digits,
+    Guide,
     Deny,
 }
 
@@ -119,6 +120,7 @@ fn run_stage(stage: Stage) -> Result<Outcome> {
             return Ok(if ran { Outcome::Passed } else { Outcome::Skipped });
         }
         Stage::Digits => digits()?,
+        Stage::Guide => guide::run()?,
         Stage::Deny => return deny(),
     }
     Ok(Outcome::Passed)
@@ -147,15 +149,15 @@ fn fmt() -> Result<()> {
 fn digits() -> Result<()> {
     let example = process::build("--example", "digits")?;
     let mut accuracies = vec![];
-    for seed in DIGITS_SEEDS {
-        let mut last = String::new();
-        let mut run = process::program(&example);
-        process::run_lines(run.args(["--backend", "cpu", "--seed", seed]), |line| {
-            if !line.trim().is_empty() {
-                line.clone_into(&mut last);
-            }
-        })?;
-        accuracies.push(parse_accuracy(&last)?);
+    let mut run = process::program(&example);
+    process::run_lines(run.args(["--backend", "cpu", "--seeds", DIGITS_SEEDS]), |line| {
+        accuracies.extend(parse_accuracy(line));
+    })?;
+    if accuracies.len().to_string() != DIGITS_SEEDS {
+        bail!(
+            "{DIGITS_SEEDS} runs of digits should each print a line like `test accuracy: 0.9222`, but {} did",
+            accuracies.len()
+        );
     }
     check_accuracies(&accuracies)
 }
@@ -172,12 +174,10 @@ fn check_accuracies(accuracies: &[f64]) -> Result<()> {
     Ok(())
 }
 
-fn parse_accuracy(line: &str) -> Result<f64> {
-    let number = line.strip_prefix("test accuracy: ");
-    number
-        .and_then(|number| number.trim().parse::<f64>().ok())
-        .filter(|accuracy| (0.0..=1.0).contains(accuracy))
-        .with_context(|| format!("the last line of digits should read `test accuracy: 0.9222`, not `{line}`"))
+/// The accuracy that a line tells, if it is such a line.
+fn parse_accuracy(line: &str) -> Option<f64> {
+    let number = line.strip_prefix("test accuracy: ")?;
+    number.trim().parse::<f64>().ok().filter(|accuracy| (0.0..=1.0).contains(accuracy))
 }
 
 fn deny() -> Result<Outcome> {
@@ -214,17 +214,16 @@ mod tests {
 
     #[test]
     fn bad_training_is_found() {
-        assert!(check_accuracies(&[0.92, 0.92, 0.91]).is_ok());
-        assert!(check_accuracies(&[0.89, 0.95, 0.95]).is_err());
-        assert!(check_accuracies(&[0.91, 0.91, 0.91]).is_err());
+        assert!(check_accuracies(&[0.94, 0.94, 0.92]).is_ok());
+        assert!(check_accuracies(&[0.91, 0.95, 0.95]).is_err());
+        assert!(check_accuracies(&[0.92, 0.92, 0.92]).is_err());
     }
 
     #[test]
-    fn the_last_line_of_digits_is_understood() {
-        assert_eq!(parse_accuracy("test accuracy: 0.9222").unwrap(), 0.9222);
-        let error = parse_accuracy("epoch 3").unwrap_err().to_string();
-        assert!(error.contains("epoch 3"), "{error}");
-        assert!(parse_accuracy("test accuracy: high").is_err());
-        assert!(parse_accuracy("test accuracy: NaN").is_err());
+    fn accuracies_of_digits_are_understood() {
+        assert_eq!(parse_accuracy("test accuracy: 0.9222"), Some(0.9222));
+        for line in ["epoch 3", "test accuracy: high", "test accuracy: NaN", "test accuracy: 92"] {
+            assert_eq!(parse_accuracy(line), None, "{line}");
+        }
     }
 }

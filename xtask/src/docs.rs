@@ -1,4 +1,4 @@
-//! `cargo xtask docs`: the documents that are made from the code: `docs/optimizers.md` and `docs/schedules.svg`.
+//! `cargo xtask docs`: the documents that are made from the code: `docs/optimizers.md`, `docs/schedules.svg` and `docs/errors.md`.
 
 use anyhow::Result;
 

@@ -3,10 +3,12 @@
 //! One file per command. What needs a compiled part of wgrad (a list of adapters, the parity table, the shader translation)
 //! is a small binary of the tests package that a command builds and runs, so that this package itself compiles in seconds.
 
+mod bench;
 mod ci;
 mod device;
 mod docs;
 mod drivers;
+mod guide;
 mod packages;
 mod parity;
 mod process;
@@ -33,12 +35,16 @@ enum Command {
     Test(test::Args),
     /// Compares oracle, CPU plan and GPU on every operation and a training run
     Parity(parity::Args),
+    /// Measures training steps and operations, each beside its floor
+    Bench(bench::Args),
     /// Runs random programs on oracle, CPU plan and GPU
     Programs(programs::Args),
     /// Checks and translates every shader and every kernel of the test corpus for every platform
     Shaders(shaders::Args),
     /// Writes the documents that are made from the code
     Docs(docs::Args),
+    /// Follows docs/guide.md: runs its commands on its files
+    Guide,
     /// Checks the rules that no compiler checks
     Tidy,
     /// Runs everything that a change has to pass
@@ -49,9 +55,11 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test(args) => test::run(&args),
         Command::Parity(args) => parity::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Programs(args) => programs::run(&args),
         Command::Shaders(args) => shaders::run(&args),
         Command::Docs(args) => docs::run(&args),
+        Command::Guide => guide::run(),
         Command::Tidy => tidy::run(),
         Command::Ci(args) => ci::run(&args),
     };

@@ -46,15 +46,21 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Like [`run`], with every line of standard output shown and also handed to `on_line`.
 pub(crate) fn run_lines(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<()> {
+    run_lines_quietly(command, |line| {
+        println!("{line}");
+        on_line(line);
+    })
+}
+
+/// Like [`run_lines`], with no line shown.
+pub(crate) fn run_lines_quietly(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<()> {
     eprintln!("$ {}", shown(command));
     let started = command.stdout(Stdio::piped()).spawn();
     let mut child = started.with_context(|| format!("cannot start `{}`", shown(command)))?;
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).split(b'\n') {
             let line = line?;
-            let line = String::from_utf8_lossy(&line);
-            println!("{line}");
-            on_line(&line);
+            on_line(&String::from_utf8_lossy(&line));
         }
     }
     let status = child.wait()?;
@@ -66,8 +72,18 @@ pub(crate) fn run_lines(command: &mut Command, mut on_line: impl FnMut(&str)) ->
 /// `--workspace` matters: features are then unified over the whole workspace, as they are for the tests, and nothing is
 /// compiled a second time with slightly different features.
 pub(crate) fn build(kind: &str, name: &str) -> Result<PathBuf> {
+    build_with(kind, name, &[])
+}
+
+/// [`build`] in the release profile, for what is timed.
+pub(crate) fn build_release(kind: &str, name: &str) -> Result<PathBuf> {
+    build_with(kind, name, &["--release"])
+}
+
+fn build_with(kind: &str, name: &str, more: &[&str]) -> Result<PathBuf> {
     let args = ["build", "--locked", "--workspace", kind, name, "--message-format", "json-render-diagnostics"];
     let mut command = cargo(&args);
+    command.args(more);
     let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     check(&command, output.status)?;
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();

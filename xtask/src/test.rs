@@ -109,6 +109,7 @@ const OTHER_TESTS: &[&str] = &[
     "defects",
     "docs",
     "errors",
+    "faults",
     "golden_init",
     "golden_optimizers",
     "golden_schedules",

@@ -24,7 +24,7 @@ pub enum GraphError {
         what: String,
     },
     /// A result with more elements than 32-bit addressing reaches.
-    #[error("{op}: a result of shape {shape} has more than 2^32-1 elements")]
+    #[error("{op}: a result of shape {shape} has more than 2^32-1 elements; make an axis shorter")]
     TooLarge {
         /// Name of the operation.
         op: &'static str,

@@ -132,9 +132,9 @@ pub struct SliceRange {
 }
 
 impl SliceRange {
-    /// Number of indices kept.
+    /// Number of indices kept; none with a step of 0, which no slice may have.
     pub const fn len(self) -> usize {
-        if self.stop <= self.start { 0 } else { (self.stop - self.start).div_ceil(self.step) }
+        if self.stop <= self.start || self.step == 0 { 0 } else { (self.stop - self.start).div_ceil(self.step) }
     }
 
     /// Whether nothing is kept.

@@ -48,11 +48,12 @@ impl Shape {
         self.0.contains(&0)
     }
 
-    /// Row-major strides in elements.
+    /// Row-major strides in elements. Of shapes with more elements than `usize` counts they stay at its largest value; no tensor of a
+    /// graph has such a shape.
     pub fn strides(&self) -> Vec<usize> {
-        let mut strides = vec![1; self.rank()];
+        let mut strides = vec![1_usize; self.rank()];
         for axis in (0..self.rank().saturating_sub(1)).rev() {
-            strides[axis] = strides[axis + 1] * self.0[axis + 1].max(1);
+            strides[axis] = strides[axis + 1].saturating_mul(self.0[axis + 1].max(1));
         }
         strides
     }

@@ -1,7 +1,8 @@
 //! Devices: what there is, which one is wanted, and opening it.
 
+use std::cell::RefCell;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use wgrad_core::plan::{Backend, BackendError, Limits, Plan, PrepareOptions, Session, Target};
 
@@ -229,6 +230,20 @@ impl Gpu {
     }
 }
 
+thread_local! {
+    /// The devices that this thread has opened.
+    static OPENED: RefCell<Vec<Weak<Gpu>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Takes away all devices that this thread has opened and that are in use, as unplugging them would; how many there were. For tests of
+/// code that only sees a `dyn` [`Backend`]: see [`GpuBackend::destroy`].
+#[doc(hidden)]
+pub fn destroy_devices_of_this_thread() -> usize {
+    let opened: Vec<Arc<Gpu>> = OPENED.with_borrow(|opened| opened.iter().filter_map(Weak::upgrade).collect());
+    opened.iter().for_each(|gpu| gpu.device.destroy());
+    opened.len()
+}
+
 /// The wgpu backend on one device.
 pub struct GpuBackend {
     gpu: Arc<Gpu>,
@@ -341,7 +356,12 @@ impl GpuBackend {
             checked: options.checked || options.rewrite.is_some(),
             rewrite: options.rewrite,
         };
-        Ok(Self { gpu: Arc::new(gpu), target })
+        let gpu = Arc::new(gpu);
+        OPENED.with_borrow_mut(|opened| {
+            opened.retain(|gpu| gpu.strong_count() > 0);
+            opened.push(Arc::downgrade(&gpu));
+        });
+        Ok(Self { gpu, target })
     }
 
     /// The device.

@@ -30,6 +30,8 @@ mod words;
 pub use device::{
     Adapter, DeviceInfo, DeviceKind, GpuBackend, GpuOptions, Interface, Selector, adapters, adapters_async, devices,
 };
+#[doc(hidden)]
+pub use device::destroy_devices_of_this_thread;
 pub use form::Form;
 pub use module::{Capabilities, Module, modules};
 pub use session::GpuSession;

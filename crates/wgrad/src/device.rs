@@ -8,12 +8,36 @@ use wgrad_cpu_ref::CpuBackend;
 use wgrad_gpu::{DeviceKind as AdapterKind, GpuBackend, Interface, Selector};
 
 /// The variable that names a [`BackendChoice`].
+///
+/// ```
+/// use wgrad::{BACKEND_VARIABLE, BackendChoice};
+///
+/// // What `WGRAD_BACKEND=Vulkan program` asks for; the case does not matter.
+/// assert_eq!(BACKEND_VARIABLE, "WGRAD_BACKEND");
+/// assert_eq!(BackendChoice::parse("Vulkan", BACKEND_VARIABLE)?, BackendChoice::Vulkan);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 pub const BACKEND_VARIABLE: &str = "WGRAD_BACKEND";
 
 /// The variable that holds a part of an adapter's name, in any case.
+///
+/// ```
+/// // `WGRAD_ADAPTER=radeon program` runs on the first adapter with these letters in its name.
+/// assert_eq!(wgrad::ADAPTER_VARIABLE, "WGRAD_ADAPTER");
+/// ```
 pub const ADAPTER_VARIABLE: &str = "WGRAD_ADAPTER";
 
 /// Which kind of device to use.
+///
+/// ```
+/// use wgrad::BackendChoice;
+///
+/// assert_eq!(BackendChoice::default(), BackendChoice::Auto);
+/// let names = BackendChoice::ALL.map(BackendChoice::name);
+/// assert_eq!(names, ["auto", "gpu", "vulkan", "metal", "dx12", "gl", "cpu"]);
+/// let error = BackendChoice::parse("cuda", "--backend").unwrap_err().to_string();
+/// assert!(error.starts_with("unknown backend 'cuda' in --backend; known are auto, gpu"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BackendChoice {
     /// A real GPU, else the CPU backend, else a software adapter. One that cannot be opened is passed over.
@@ -80,6 +104,16 @@ impl BackendChoice {
 }
 
 /// What a device is.
+///
+/// ```
+/// use wgrad::{BackendChoice, Device, DeviceKind, DeviceSelector};
+///
+/// let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// assert_eq!(device.info().kind, DeviceKind::Cpu);
+/// // A driver like llvmpipe is reached as a GPU is, and computes on the processor.
+/// assert_eq!(DeviceKind::Software.to_string(), "software adapter");
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceKind {
     /// A graphics processor.
@@ -101,6 +135,18 @@ impl fmt::Display for DeviceKind {
 }
 
 /// A device that exists.
+///
+/// ```
+/// use wgrad::{DeviceInfo, DeviceKind};
+///
+/// let device = DeviceInfo {
+///     name: "Radiant 9".to_owned(),
+///     backend: "vulkan".to_owned(),
+///     kind: DeviceKind::Gpu,
+///     driver: "1.4".to_owned(),
+/// };
+/// assert_eq!(device.to_string(), "Radiant 9 (vulkan, GPU, 1.4)");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceInfo {
     /// Its name, as the driver says it.
@@ -121,6 +167,27 @@ impl fmt::Display for DeviceInfo {
 }
 
 /// Which device to open.
+///
+/// ```
+/// use wgrad::{BackendChoice, DeviceInfo, DeviceKind, DeviceSelector};
+///
+/// # let listed = |name: &str, backend: &str, kind| {
+/// #     DeviceInfo { name: name.to_owned(), backend: backend.to_owned(), kind, driver: String::new() }
+/// # };
+/// let devices = [
+///     listed("CPU", "cpu", DeviceKind::Cpu),
+///     listed("llvmpipe", "vulkan", DeviceKind::Software),
+///     listed("Radiant 9", "vulkan", DeviceKind::Gpu),
+/// ];
+/// assert_eq!(DeviceSelector::default().choose(&devices)?, 2);
+/// // A software adapter is taken before the CPU backend only if a GPU is asked for.
+/// assert_eq!(DeviceSelector::default().choose(&devices[..2])?, 0);
+/// let gpu = DeviceSelector { backend: BackendChoice::Gpu, adapter: None };
+/// assert_eq!(gpu.choose(&devices[..2])?, 1);
+/// let named = DeviceSelector { adapter: Some("LLVM".to_owned()), ..DeviceSelector::default() };
+/// assert_eq!(named.choose(&devices)?, 1);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeviceSelector {
     /// The kind.
@@ -207,6 +274,15 @@ impl fmt::Display for DeviceSelector {
 }
 
 /// Every device that can be opened: the adapters that wgpu reaches, then the CPU backend.
+///
+/// ```
+/// let devices = wgrad::devices();
+/// for device in &devices {
+///     println!("{device}");
+/// }
+/// // Every machine has the backend of this library, and it is listed last.
+/// assert_eq!(devices.last().map(|device| device.backend.as_str()), Some("cpu"));
+/// ```
 pub fn devices() -> Vec<DeviceInfo> {
     wgrad_gpu::devices().into_iter().map(adapter_info).chain([cpu_info(&CpuBackend::new())]).collect()
 }
@@ -234,6 +310,18 @@ fn adapter_selector(info: &DeviceInfo) -> Selector {
 }
 
 /// An opened device.
+///
+/// ```
+/// use wgrad::{BackendChoice, Device, DeviceSelector};
+///
+/// // `Device::from_env()` takes what the environment asks for, this what the program does.
+/// let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// println!("training on {}", device.info());
+/// assert_eq!(device.info().backend, "cpu");
+/// // Plans are made for what its backend offers.
+/// assert_eq!(device.backend().target().name, device.info().name);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Device {
     info: DeviceInfo,

@@ -7,8 +7,22 @@ use wgrad_cpu_ref::OracleError;
 
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
+use crate::train::NotFinite;
 
 /// Any error of this crate.
+///
+/// ```
+/// use wgrad::Error;
+/// use wgrad::optim::{Momentum, Optimizer};
+///
+/// let optimizer = Optimizer::from(Momentum { dampening: 1.5, ..Momentum::default() });
+/// match optimizer.validate() {
+///     Err(Error::Hyperparameter { field, value, .. }) => assert_eq!((field, value), ("dampening", 1.5)),
+///     other => panic!("{other:?}"),
+/// }
+/// let message = optimizer.validate().unwrap_err().to_string();
+/// assert_eq!(message, "momentum: dampening is 1.5, but must be at least 0 and at most 1");
+/// ```
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum Error {
     /// The graph refused an operation.
@@ -37,6 +51,9 @@ pub enum Error {
     /// Weights or a checkpoint that cannot be written, read or taken over.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Training led to NaN or infinity: see [`OnNonFinite`](crate::train::OnNonFinite).
+    #[error(transparent)]
+    NotFinite(Box<NotFinite>),
     /// A hyperparameter outside its range.
     #[error("{optimizer}: {field} is {value}, but must be {allowed}")]
     Hyperparameter {
@@ -50,7 +67,7 @@ pub enum Error {
         allowed: &'static str,
     },
     /// An optimizer was given something else than a parameter to improve.
-    #[error("{optimizer}: {node} is not a variable with the role of a parameter")]
+    #[error("{optimizer}: {node} is not a variable with the role of a parameter: declare it with `Role::Parameter`")]
     NotAParameter {
         /// The optimizer.
         optimizer: &'static str,
@@ -82,7 +99,10 @@ pub enum Error {
         reason: String,
     },
     /// A batch that no entry of the training program takes.
-    #[error("a batch of {rows} rows was given, but the trainer was built for {}", known.join(" or "))]
+    #[error(
+        "a batch of {rows} rows was given, but the trainer was built for {}: take those of `Trainer::batches`, or set `batch_rows`",
+        known.join(" or ")
+    )]
     BatchRows {
         /// Rows given.
         rows: usize,

@@ -1,5 +1,8 @@
 //! Axes: their ranges, and where ticks stand on them.
 
+/// Pixels that a label of a logarithmic axis needs.
+const LABEL: f64 = 24.0;
+
 /// One axis of a panel.
 ///
 /// ```
@@ -81,9 +84,13 @@ impl Axis {
         #[expect(clippy::cast_possible_truncation, reason = "exponents are small")]
         let (first, last) = ((low + 1e-6).floor() as i32, (high + 1e-6).floor() as i32);
         if high - low < 2.5 {
-            let digits: &[f64] = if high - low < 1.0 { &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0] } else { &[1.0, 2.0, 5.0] };
-            let all = (first..=last).flat_map(|power| digits.iter().map(move |digit| digit * 10.0_f64.powi(power)));
-            return all.filter(inside).map(|value| (value, format!("{}", rounded(value)))).collect();
+            for digits in [&[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0][..], &[1.0, 2.0, 5.0]] {
+                let all = (first..=last).flat_map(|power| digits.iter().map(move |digit| digit * 10.0_f64.powi(power)));
+                let ticks: Vec<_> = all.filter(inside).map(|value| (value, format!("{}", rounded(value)))).collect();
+                if ticks.len() as f64 * LABEL <= pixels && ticks.len() <= 10 {
+                    return ticks;
+                }
+            }
         }
         let steps = [1, 2, 3, 5, 10, 20];
         let step = steps.into_iter().find(|step| (high - low) / f64::from(*step) <= pixels / 28.0).unwrap_or(20);
@@ -137,7 +144,8 @@ mod tests {
         assert_eq!(labels(&Axis::linear("", 0.0, 1000.0), 300.0), ["0", "200", "400", "600", "800", "1000"]);
         assert_eq!(labels(&Axis::log("", 1e-3, 10.0), 300.0), ["10⁻³", "0.01", "0.1", "1", "10"]);
         assert_eq!(labels(&Axis::log("", 1e-16, 1e4), 200.0).len(), 7);
-        assert_eq!(labels(&Axis::log("", 0.5, 6.0), 200.0), ["0.5", "1", "2", "5"]);
+        assert_eq!(labels(&Axis::log("", 0.5, 6.0), 200.0), ["0.5", "0.7", "1", "1.5", "2", "3", "4", "5"]);
+        assert_eq!(labels(&Axis::log("", 0.5, 60.0), 200.0), ["0.5", "1", "2", "5", "10", "20", "50"]);
     }
 
     #[test]

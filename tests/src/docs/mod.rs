@@ -1,5 +1,5 @@
-//! The documents that are made from the code, so that they say what the code does: `docs/optimizers.md` and
-//! `docs/schedules.svg`.
+//! The documents that are made from the code, so that they say what the code does: `docs/optimizers.md`,
+//! `docs/schedules.svg` and `docs/errors.md`.
 //!
 //! The comment on each optimizer and schedule is the source of what is said about it. One that lacks a part, or says something
 //! else than the code, is an error that names the file and the part.
@@ -26,8 +26,9 @@ pub fn documents() -> Result<Vec<Document>, Vec<String>> {
     let mut errors = Vec::new();
     let text = optimizers::text(&mut errors);
     let picture = picture::picture(&picture::curves()).map_err(|e| errors.push(e)).unwrap_or_default();
+    let messages = crate::errors::page().map_err(|e| errors.extend(e)).unwrap_or_default();
     if errors.is_empty() {
-        Ok(vec![("docs/optimizers.md", text), ("docs/schedules.svg", picture)])
+        Ok(vec![("docs/optimizers.md", text), ("docs/schedules.svg", picture), ("docs/errors.md", messages)])
     } else {
         Err(errors)
     }

@@ -3,7 +3,7 @@
 /// What a file says about a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
-    /// The paragraphs of its comment before any other part, links made plain.
+    /// The paragraphs of its comment that are no other part, links made plain; examples are left out.
     pub about: Vec<String>,
     /// The lines of its formula; empty if there is none.
     pub formula: Vec<String>,
@@ -68,6 +68,8 @@ impl Definition {
                 Some("```text") => {
                     definition.formula = lines.by_ref().take_while(|l| *l != "```").map(str::to_owned).collect();
                 }
+                // Examples are for the documentation of the API.
+                Some(line) if line.starts_with("```") => drop(lines.by_ref().find(|l| *l == "```")),
                 Some(line) if !line.is_empty() => paragraph.push(line),
                 _ => {
                     definition.add_paragraph(&plain(&paragraph.join(" ")));
@@ -195,6 +197,12 @@ mod tests {
 /// State: `m`, which is something
 ///
 /// Differs: nobody.
+///
+/// ```
+/// let rule = Rule { rate: 0.5, steps: 1 };
+///
+/// assert_eq!(rule.steps, 1);
+/// ```
 #[derive(Debug)]
 pub struct Rule {
     /// Step size; needs care; 0.5.

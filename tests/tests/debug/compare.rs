@@ -1,12 +1,12 @@
 //! Backends against the oracle.
 
+use wgrad::data::TrainBatch;
 use wgrad::debug::{
     Cause, CompareOptions, Comparison, Tracing, Verdict, compare, compare_step, compare_with, gradcheck_step,
 };
 use wgrad::loss::Loss;
 use wgrad::nn::{Activation, Mlp};
 use wgrad::optim::Momentum;
-use wgrad::data::TrainBatch;
 use wgrad::train::{Fit, TrainOptions, Trainer};
 use wgrad::{BackendChoice, Device, DeviceSelector, Error};
 use wgrad_core::{Builder, HostSlice, HostVec, Program, TensorType};

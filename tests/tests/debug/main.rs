@@ -22,8 +22,12 @@ pub(crate) fn data() -> Dataset {
 }
 
 pub(crate) fn trainer(device: &Device, activation: Activation) -> Trainer {
-    let options =
-        TrainOptions { batch_rows: 8, eval_rows: 8, seed: 3, ..TrainOptions::new(Loss::cross_entropy(), Adam::default()) };
+    let options = TrainOptions {
+        batch_rows: 8,
+        eval_rows: 8,
+        seed: 3,
+        ..TrainOptions::new(Loss::cross_entropy(), Adam::default())
+    };
     Trainer::new(device, &Mlp::new(&[3, 6, 5, 2], activation), &data(), options).unwrap()
 }
 

@@ -5,6 +5,7 @@
 
 mod banned;
 mod docs;
+mod examples;
 mod headers;
 mod includes;
 mod layers;
@@ -31,6 +32,7 @@ const CHECKS: &[fn(&Tree) -> Vec<Finding>] = &[
     shaders::check,
     manifests::check,
     docs::check,
+    examples::check,
 ];
 
 pub(crate) fn run() -> Result<()> {

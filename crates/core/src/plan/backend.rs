@@ -152,7 +152,7 @@ pub enum BackendError {
         reason: String,
     },
     /// The device ran out of memory.
-    #[error("'{device}' is out of memory while {during}: {detail}")]
+    #[error("'{device}' is out of memory while {during}: {detail}; take smaller batches, a smaller model or another device")]
     OutOfMemory {
         /// The device.
         device: String,
@@ -162,7 +162,7 @@ pub enum BackendError {
         detail: String,
     },
     /// The device was lost: unplugged, reset, its driver crashed. The session is dead; prepare a new one.
-    #[error("'{device}' was lost: {detail}")]
+    #[error("'{device}' was lost: {detail}; open it again and go on from the last checkpoint")]
     DeviceLost {
         /// The device.
         device: String,
@@ -170,7 +170,7 @@ pub enum BackendError {
         detail: String,
     },
     /// The device or its driver refused something that the plan allows: a defect of the driver or of this library.
-    #[error("'{device}' failed while {during}: {detail}")]
+    #[error("'{device}' failed while {during}: {detail}; update its driver or take another device")]
     Device {
         /// The device.
         device: String,

@@ -10,13 +10,13 @@ pub enum OracleError {
     #[error("the program is not valid: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Program(Vec<GraphError>),
     /// An entry id of another program.
-    #[error("entry {0} does not exist in this program")]
+    #[error("entry {0} does not exist in this program: ids are those of the program that the oracle was made of")]
     UnknownEntry(EntryId),
     /// A variable id of another program.
-    #[error("variable {0} does not exist in this program")]
+    #[error("variable {0} does not exist in this program: ids are those of the program that the oracle was made of")]
     UnknownVariable(VarId),
     /// A node id of another graph.
-    #[error("node {0} does not exist in this graph")]
+    #[error("node {0} does not exist in this graph: ids are those of the graph that is evaluated")]
     UnknownNode(NodeId),
     /// More or fewer feeds than the entry takes.
     #[error("entry '{entry}' takes {expected} feeds ({}), but {given} were given", names.join(", "))]
@@ -31,7 +31,7 @@ pub enum OracleError {
         names: Vec<String>,
     },
     /// A feed that a node reads but nobody gave.
-    #[error("{what} is read, but no value was given for it")]
+    #[error("{what} is read, but no value was given for it: put one into the environment")]
     Missing {
         /// The feed, by name.
         what: String,

@@ -78,7 +78,7 @@ pub enum CheckpointError {
         what: &'static str,
     },
     /// A part of the metadata that is missing or not understood.
-    #[error("{file}, metadata '{key}': {reason}")]
+    #[error("{file}, metadata '{key}': {reason}; restore it from a copy or take an older one")]
     Metadata {
         /// Path of the file.
         file: String,

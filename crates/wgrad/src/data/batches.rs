@@ -131,6 +131,26 @@ impl Iterator for Batches<'_> {
 impl ExactSizeIterator for Batches<'_> {}
 
 /// The batches of an epoch, as a trainer takes them.
+///
+/// ```
+/// use wgrad::data::{Dataset, TrainBatch};
+/// use wgrad::nn::Linear;
+/// use wgrad::train::{Residency, TrainOptions, Trainer};
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, loss::Loss, optim::Sgd};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// let data = Dataset::values(vec![0.0, 1.0, 2.0], 1, vec![0.0; 3], 1)?;
+/// let options = TrainOptions { batch_rows: 2, ..TrainOptions::new(Loss::Mse, Sgd::default()) };
+/// let mut trainer = Trainer::new(&device, &Linear::new(1, 1), &data, options.clone())?;
+/// let mut batches = trainer.batches(&data)?;
+/// assert_eq!(batches.len(), 2);
+/// assert!(matches!(batches.next(), Some(TrainBatch::Rows(_))), "the data are on the device");
+///
+/// let options = TrainOptions { residency: Residency::Host, ..options };
+/// let mut trainer = Trainer::new(&device, &Linear::new(1, 1), &data, options)?;
+/// assert!(matches!(trainer.batches(&data)?.next(), Some(TrainBatch::Values(batch)) if batch.rows == 2));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct TrainBatches<'a> {
     batches: Batches<'a>,

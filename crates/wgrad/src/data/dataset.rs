@@ -187,6 +187,7 @@ impl Dataset {
 
     fn new(features: Arc<Vec<f32>>, width: usize, targets: Arc<Targets>) -> Result<Self, DataError> {
         let rows = targets.rows()?;
+        check_rows(rows)?;
         if rows.checked_mul(width) != Some(features.len()) {
             return Err(DataError::Misfit(format!(
                 "{} features are not {rows} rows (one for each target) of {width}",
@@ -222,11 +223,22 @@ impl Dataset {
         Arc::ptr_eq(&self.features, &other.features) && Arc::ptr_eq(&self.targets, &other.targets)
     }
 
-    /// The same rows with every feature multiplied by a finite factor.
-    #[must_use]
-    pub fn scaled(mut self, factor: f32) -> Self {
+    /// The same rows with every feature multiplied by a factor.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), wgrad::data::DataError> {
+    /// let data = wgrad::data::Dataset::classes(vec![0.0, 128.0, 255.0], 1, vec![0, 1, 1], 2)?;
+    /// assert_eq!(data.scaled(1.0 / 255.0)?.features()[2], 1.0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If a product is not finite.
+    pub fn scaled(mut self, factor: f32) -> Result<Self, DataError> {
         Arc::make_mut(&mut self.features).iter_mut().for_each(|x| *x *= factor);
-        self
+        check_finite("feature", &self.features, self.width)?;
+        Ok(self)
     }
 
     /// The rows before `row`, and those from it on.
@@ -250,6 +262,14 @@ impl Dataset {
             features: Arc::new(gather(&self.features, self.width, rows)),
             targets: Arc::new(self.targets.select(rows)),
         }
+    }
+}
+
+/// Refuses more rows than the numbers of rows that batches are made of can tell apart.
+fn check_rows(rows: usize) -> Result<(), DataError> {
+    match u32::try_from(rows) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(DataError::Misfit(format!("{rows} rows, but at most {} can be numbered: split it", u32::MAX))),
     }
 }
 

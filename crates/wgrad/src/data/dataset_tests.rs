@@ -33,7 +33,7 @@ fn sorted(mut rows: Vec<u32>) -> Vec<u32> {
 #[test]
 fn a_table_becomes_features_and_labels() {
     let table = parse_csv("t.csv", "1,2,0\n3,4,2\n5,6,1\n").unwrap();
-    let all = Dataset::from_labelled_table(&table, 3).unwrap().scaled(0.5);
+    let all = Dataset::from_labelled_table(&table, 3).unwrap().scaled(0.5).unwrap();
     let (head, tail) = all.split_at(1).unwrap();
     assert_eq!((head.rows(), head.features()), (1, &[0.5, 1.0][..]));
     assert_eq!((tail.rows(), tail.features()), (2, &[1.5, 2.0, 2.5, 3.0][..]));
@@ -87,7 +87,7 @@ fn clones_share_their_data_and_equal_data_do_not() {
     let other = data.with_features(data.features().to_vec(), 2).unwrap();
     assert!(!data.same_data(&other), "features of its own");
     assert!(!data.same_data(&data.with_targets(data.targets().clone()).unwrap()), "targets of its own");
-    let changed = data.clone().scaled(2.0);
+    let changed = data.clone().scaled(2.0).unwrap();
     assert_eq!(
         (data.features()[2], changed.features()[2]),
         (1.0, 2.0),

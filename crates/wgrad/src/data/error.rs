@@ -38,7 +38,7 @@ pub enum DataError {
         reason: String,
     },
     /// A file with fewer bytes of data than its header announces.
-    #[error("{file}: the {format} header announces {announced} bytes of data, but there are only {found}")]
+    #[error("{file}: the {format} header announces {announced} bytes of data, but there are only {found}: get the file again")]
     Truncated {
         /// Its path.
         file: String,
@@ -50,7 +50,7 @@ pub enum DataError {
         found: u64,
     },
     /// A file with more bytes of data than its header announces.
-    #[error("{file}: the {format} header announces {announced} bytes of data, but there are more")]
+    #[error("{file}: the {format} header announces {announced} bytes of data, but there are more: get the file again")]
     Surplus {
         /// Its path.
         file: String,
@@ -106,7 +106,7 @@ pub enum DataError {
         expected: usize,
     },
     /// A quote that is opened and never closed.
-    #[error("{file}: a quote that the row starting in line {line} opens is not closed before the end of the file")]
+    #[error("{file}: a quote that the row starting in line {line} opens is not closed before the end of the file: close it, and double quotes inside")]
     OpenQuote {
         /// The file.
         file: String,

@@ -214,7 +214,7 @@ impl Table {
         FieldPlace {
             file: self.name().to_owned(),
             line: self.rows.get(row).map_or(0, |&row| self.content.lines[row]),
-            column: column + 1,
+            column: column.saturating_add(1),
             name: self.columns().get(column).cloned(),
         }
     }

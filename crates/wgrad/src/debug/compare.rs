@@ -18,6 +18,15 @@ use super::trace::{Trace, read, trace};
 use crate::Error;
 
 /// What to compare, and how thoroughly.
+///
+/// ```
+/// use wgrad::debug::{CompareOptions, Tracing};
+///
+/// assert_eq!(CompareOptions::default().runs, 1);
+/// // Whether anything is left lying about after a run shows in the next; look closer only if so.
+/// let options = CompareOptions { runs: 3, tracing: Tracing::OnDivergence, ..CompareOptions::default() };
+/// assert_eq!(options.entry, None);
+/// ```
 #[derive(Debug, Clone)]
 pub struct CompareOptions<'a> {
     /// Name of the entry; the program's first.
@@ -39,6 +48,23 @@ impl Default for CompareOptions<'_> {
 }
 
 /// When every node is looked at by itself, in a kernel of its own and in those that the planner makes.
+///
+/// ```
+/// use wgrad::debug::{CompareOptions, Tracing, compare_with};
+/// # use wgrad::{BackendChoice, Builder, Device, DeviceSelector, Entry, FeedId, Fetch, HostSlice, Program, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let y = builder.feed("x", TensorType::f32([3]))?.exp()?;
+/// # let fetches = vec![Fetch { name: "y".to_owned(), node: y.id() }];
+/// # let entry = Entry { name: "run".to_owned(), feeds: vec![FeedId::from_index(0)], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// let options = CompareOptions { tracing: Tracing::OnDivergence, ..CompareOptions::default() };
+/// let comparison = compare_with(&program, &[HostSlice::F32(&[0.0, 1.0, 2.0])], device.backend(), &options)?;
+/// // Nothing diverged, so no operation was looked at by itself.
+/// assert!(comparison.agrees() && comparison.operations.is_empty());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Tracing {
     /// Always. It takes a few times as long as comparing the results does, and also finds what their bounds are too wide for.
@@ -81,6 +107,27 @@ pub fn compare(program: &Program, feeds: &[HostSlice<'_>], backend: &dyn Backend
 }
 
 /// As [`compare`], for a given entry, from given values of variables, for some runs.
+///
+/// ```
+/// use wgrad::debug::{CompareOptions, compare_with};
+/// use wgrad::{Builder, Entry, Fetch, HostVec, Init, Program, Role, Scalar, TensorType};
+/// # use wgrad::{BackendChoice, Device, DeviceSelector};
+///
+/// let builder = Builder::new();
+/// let w = builder.variable("w", TensorType::f32([2]), Init::Fill(Scalar::F32(1.0)), Role::Parameter)?;
+/// let fetches = vec![Fetch { name: "root".to_owned(), node: w.sqrt()?.id() }];
+/// let entry = Entry { name: "run".to_owned(), feeds: vec![], fetches, updates: vec![] };
+/// let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// // From the values of a run that went wrong, say, and not from the initial ones.
+/// let variables = vec![("w".to_owned(), HostVec::F32(vec![4.0, 9.0]))];
+/// let options = CompareOptions { variables, ..CompareOptions::default() };
+/// let comparison = compare_with(&program, &[], device.backend(), &options)?;
+/// let root = comparison.results.iter().find(|row| row.name == "fetch 'root'").expect("it is fetched");
+/// assert!([2.0, 3.0].contains(&root.tally.worst.expect("both were compared").value));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`compare`], and if there is no such entry or variable, or data do not fit a variable.

@@ -7,6 +7,23 @@ use super::tally::{Element, Tally};
 use super::trace::KernelAt;
 
 /// A backend compared with the oracle on one entry of a program. Printed, it is a report for people.
+///
+/// ```
+/// use wgrad::debug::compare;
+/// # use wgrad::{BackendChoice, Builder, Device, DeviceSelector, Entry, FeedId, Fetch, HostSlice, Program, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let y = builder.feed("x", TensorType::f32([3]))?.tanh()?;
+/// # let fetches = vec![Fetch { name: "y".to_owned(), node: y.id() }];
+/// # let entry = Entry { name: "run".to_owned(), feeds: vec![FeedId::from_index(0)], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// let comparison = compare(&program, &[HostSlice::F32(&[-1.0, 0.5, 2.0])], device.backend())?;
+/// assert_eq!((comparison.entry.as_str(), comparison.runs), ("run", 1));
+/// assert!(comparison.divergence.is_none() && comparison.non_finite.is_none() && comparison.notes.is_empty());
+/// println!("{comparison}");
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// The device.
@@ -31,6 +48,24 @@ pub struct Comparison {
 }
 
 /// The outcome in a word.
+///
+/// ```
+/// use wgrad::debug::{Verdict, compare};
+/// # use wgrad::{BackendChoice, Builder, Device, DeviceSelector, Entry, FeedId, Fetch, HostSlice, Program, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let y = builder.feed("x", TensorType::f32([2]))?.log()?;
+/// # let fetches = vec![Fetch { name: "y".to_owned(), node: y.id() }];
+/// # let entry = Entry { name: "run".to_owned(), feeds: vec![FeedId::from_index(0)], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// // A program that takes the logarithm of its feed.
+/// let verdict = |x: [f32; 2]| compare(&program, &[HostSlice::F32(&x)], device.backend()).map(|c| c.verdict());
+/// assert_eq!(verdict([1.0, 2.0])?, Verdict::Agrees);
+/// // The device does what it was told; what it was told makes NaN.
+/// assert_eq!(verdict([1.0, -2.0])?, Verdict::NotFinite);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Everything lies within the oracle's bounds.
@@ -44,6 +79,24 @@ pub enum Verdict {
 }
 
 /// A fetch or variable.
+///
+/// ```
+/// use wgrad::debug::compare;
+/// # use wgrad::{BackendChoice, Builder, Device, DeviceSelector, Entry, FeedId, Fetch, HostSlice, Program, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let y = builder.feed("x", TensorType::f32([3]))?.exp()?.sum_all()?;
+/// # let fetches = vec![Fetch { name: "total".to_owned(), node: y.id() }];
+/// # let entry = Entry { name: "run".to_owned(), feeds: vec![FeedId::from_index(0)], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// let comparison = compare(&program, &[HostSlice::F32(&[0.0, 1.0, 2.0])], device.backend())?;
+/// let total = &comparison.results[0];
+/// assert_eq!((total.run, total.name.as_str(), total.shape.rank()), (1, "fetch 'total'", 0));
+/// // How much of what f32 may be off it is.
+/// assert!(total.tally.share() <= 1.0);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResultRow {
     /// The run, counted from 1; 0 for variables before the first.
@@ -59,6 +112,24 @@ pub struct ResultRow {
 }
 
 /// All nodes of one operation.
+///
+/// ```
+/// use wgrad::debug::compare;
+/// # use wgrad::{BackendChoice, Builder, Device, DeviceSelector, Entry, FeedId, Fetch, HostSlice, Program, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let x = builder.feed("x", TensorType::f32([3]))?;
+/// # let y = x.tanh()?.add(x.tanh()?.tanh()?)?;
+/// # let fetches = vec![Fetch { name: "y".to_owned(), node: y.id() }];
+/// # let entry = Entry { name: "run".to_owned(), feeds: vec![FeedId::from_index(0)], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// // tanh(x) + tanh(tanh(x)) has two of them: equal nodes are one.
+/// let comparison = compare(&program, &[HostSlice::F32(&[-1.0, 0.5, 2.0])], device.backend())?;
+/// let tanh = comparison.operations.iter().find(|row| row.op == "tanh").expect("the program has it");
+/// assert_eq!((tanh.nodes, tanh.elements, tanh.wrong), (2, 6, 0));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct OperationRow {
     /// The operation.
@@ -78,6 +149,23 @@ pub struct OperationRow {
 }
 
 /// All kernels of a plan.
+///
+/// ```
+/// use wgrad::debug::compare;
+/// # use wgrad::{BackendChoice, Builder, Device, DeviceSelector, Entry, FeedId, Fetch, HostSlice, Program, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let y = builder.feed("x", TensorType::f32([3]))?.exp()?.add(1.0)?.log()?;
+/// # let fetches = vec![Fetch { name: "y".to_owned(), node: y.id() }];
+/// # let entry = Entry { name: "run".to_owned(), feeds: vec![FeedId::from_index(0)], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// // log(exp(x) + 1) is three operations, and one kernel that stores three elements.
+/// let comparison = compare(&program, &[HostSlice::F32(&[-1.0, 0.5, 2.0])], device.backend())?;
+/// let kernels = comparison.kernels.expect("it was traced");
+/// assert_eq!((kernels.kernels, kernels.wrong), (1, 0));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct KernelsRow {
     /// Kernels whose stores were read.
@@ -93,6 +181,33 @@ pub struct KernelsRow {
 }
 
 /// Why a result is wrong.
+///
+/// ```
+/// use wgrad::debug::{Cause, compare};
+/// # use wgrad::plan::{Backend, BackendError, Plan, PrepareOptions, Session, Target};
+/// # use wgrad::{Builder, Entry, FeedId, Fetch, HostSlice, Program, TensorType};
+/// # use wgrad_cpu_ref::CpuBackend;
+///
+/// # #[derive(Debug)]
+/// # struct Reversed(CpuBackend);
+/// # impl Backend for Reversed {
+/// #     fn target(&self) -> &Target { self.0.target() }
+/// #     fn prepare(&self, mut plan: Plan, options: PrepareOptions<'_>) -> Result<Box<dyn Session>, BackendError> {
+/// #         plan.entries.iter_mut().for_each(|entry| entry.dispatches.reverse());
+/// #         self.0.prepare(plan, options)
+/// #     }
+/// # }
+/// # let builder = Builder::new();
+/// # let x = builder.feed("x", TensorType::f32([4, 4]))?;
+/// # let y = x.matmul(x)?.matmul(x)?;
+/// # let fetches = vec![Fetch { name: "y".to_owned(), node: y.id() }];
+/// # let entry = Entry { name: "run".to_owned(), feeds: vec![FeedId::from_index(0)], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// // On a device that runs the two products of x·x·x in the wrong order.
+/// let comparison = compare(&program, &[HostSlice::F32(&[0.5; 16])], &Reversed(CpuBackend::new()))?;
+/// assert_eq!(comparison.divergence.map(|found| found.cause), Some(Cause::Sequence));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// The device does not have the data that it was given.
@@ -112,6 +227,38 @@ pub enum Cause {
 }
 
 /// A node that is computed wrongly.
+///
+/// ```
+/// use wgrad::debug::{Cause, compare};
+/// # use wgrad::plan::{Backend, BackendError, Inst, Plan, PrepareOptions, Session, Target};
+/// # use wgrad::{Builder, Entry, FeedId, Fetch, HostSlice, Program, TensorType, Unary};
+/// # use wgrad_cpu_ref::CpuBackend;
+///
+/// # #[derive(Debug)]
+/// # struct WrongTanh(CpuBackend);
+/// # impl Backend for WrongTanh {
+/// #     fn target(&self) -> &Target { self.0.target() }
+/// #     fn prepare(&self, mut plan: Plan, options: PrepareOptions<'_>) -> Result<Box<dyn Session>, BackendError> {
+/// #         let kernels = plan.entries.iter_mut().flat_map(|e| &mut e.dispatches).flat_map(|d| &mut d.kernels);
+/// #         for inst in kernels.flat_map(|kernel| &mut kernel.body) {
+/// #             if let Inst::Unary(op @ Unary::Tanh, _) = inst { *op = Unary::Sin; }
+/// #         }
+/// #         self.0.prepare(plan, options)
+/// #     }
+/// # }
+/// # let builder = Builder::new();
+/// # let y = builder.feed("x", TensorType::f32([3]))?.tanh()?.named("hidden").sum_all()?;
+/// # let fetches = vec![Fetch { name: "y".to_owned(), node: y.id() }];
+/// # let entry = Entry { name: "run".to_owned(), feeds: vec![FeedId::from_index(0)], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// // On a device whose tanh is a sine. The sum of it is fetched, and wrong; that is not the sum's fault.
+/// let comparison = compare(&program, &[HostSlice::F32(&[-1.0, 0.5, 2.0])], &WrongTanh(CpuBackend::new()))?;
+/// let found = comparison.divergence.expect("it is wrong");
+/// assert_eq!((found.cause, found.op), (Cause::Operation, "tanh"));
+/// assert_eq!(found.text, "%1 'hidden' f32[3] = tanh(%0)");
+/// assert_eq!(found.tally.outside, 3);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Divergence {
     /// Why.
@@ -134,6 +281,25 @@ pub struct Divergence {
 }
 
 /// Where NaN or infinity comes from.
+///
+/// ```
+/// use wgrad::debug::compare;
+/// # use wgrad::{BackendChoice, Builder, Device, DeviceSelector, Entry, FeedId, Fetch, HostSlice, Program, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let y = builder.feed("x", TensorType::f32([2]))?.exp()?.named("power").sum_all()?;
+/// # let fetches = vec![Fetch { name: "y".to_owned(), node: y.id() }];
+/// # let entry = Entry { name: "run".to_owned(), feeds: vec![FeedId::from_index(0)], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// // The sum of exp(x) is infinite, because exp(100) is beyond f32.
+/// let comparison = compare(&program, &[HostSlice::F32(&[1.0, 100.0])], device.backend())?;
+/// let found = comparison.non_finite.expect("an infinity is among the results");
+/// assert_eq!(found.text, "%1 'power' f32[2] = exp(%0)");
+/// assert_eq!((found.element.position, found.element.got), (1, f64::INFINITY));
+/// assert!(found.element.value.is_finite(), "the number exists");
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct NonFinite {
     /// The first node that has one while its operands have none.

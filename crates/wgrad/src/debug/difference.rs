@@ -25,6 +25,22 @@ const ROUNDINGS: f64 = 32.0;
 const CONFIDENCE: f64 = 10.0;
 
 /// How a derivative compares with differences.
+///
+/// ```
+/// use wgrad::debug::{GradVerdict, gradcheck};
+/// # use wgrad::{Builder, Entry, Fetch, Init, Program, Role, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let w = builder.variable("w", TensorType::f32([2]), Init::F32([0.0, 1.0].into()), Role::Parameter)?;
+/// # let fetches = vec![Fetch { name: "loss".to_owned(), node: w.relu()?.sum_all()?.id() }];
+/// # let entry = Entry { name: "loss".to_owned(), feeds: vec![], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// // The sum of relu(w) where an element of w is 0: its derivative is 0 from the left and 1 from the right.
+/// let report = gradcheck(&program, &[])?;
+/// assert_eq!(report.rows[0].verdict, GradVerdict::NotSmooth);
+/// assert!(report.passes(), "a matter of convention is no mistake");
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GradVerdict {
     /// They agree.

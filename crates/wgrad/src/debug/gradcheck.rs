@@ -23,6 +23,14 @@ const SAMPLES: usize = 8;
 const FLOOR: f64 = 1e-3;
 
 /// What to check, and how.
+///
+/// ```
+/// use wgrad::debug::GradOptions;
+///
+/// // For a large model: fewer derivatives, and other ones than last time.
+/// let options = GradOptions { directions: 1, elements_max: 8, seed: 7, ..GradOptions::default() };
+/// assert_eq!((options.step, options.tolerance), (1e-3, 1e-6));
+/// ```
 #[derive(Debug, Clone)]
 pub struct GradOptions<'a> {
     /// Name of the entry that the feeds are for; the program's first.
@@ -107,6 +115,28 @@ pub fn gradcheck(program: &Program, feeds: &[HostSlice<'_>]) -> Result<GradRepor
 }
 
 /// As [`gradcheck`](gradcheck()), of a given loss, by given parameters, from given values, or of gradients written by hand.
+///
+/// ```
+/// use wgrad::debug::{GradOptions, gradcheck_with};
+/// use wgrad::{Builder, Entry, Fetch, Init, Program, Role, TensorType};
+///
+/// let builder = Builder::new();
+/// let w = builder.variable("w", TensorType::f32([2]), Init::F32([1.5, -2.0].into()), Role::Parameter)?;
+/// let loss = w.square()?.mul(w)?.sum_all()?;
+/// // The gradient of Σw³, written by hand: right, and without its factor.
+/// let (right, wrong) = (w.square()?.mul(3.0)?.id(), w.square()?.id());
+/// let (w, fetches) = (w.id(), vec![Fetch { name: "loss".to_owned(), node: loss.id() }]);
+/// let entry = Entry { name: "loss".to_owned(), feeds: vec![], fetches, updates: vec![] };
+/// let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+///
+/// let passes = |gradient| {
+///     let options = GradOptions { gradients: vec![(w, gradient)], ..GradOptions::default() };
+///     gradcheck_with(&program, &[], &options).map(|report| report.passes())
+/// };
+/// assert!(passes(right)?);
+/// assert!(!passes(wrong)?);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`gradcheck`](gradcheck()), and if there is no such entry, node or variable, data do not fit a variable, or what is

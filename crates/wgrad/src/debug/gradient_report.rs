@@ -8,6 +8,22 @@ pub use super::difference::GradVerdict;
 use super::text::{coordinates, number, plural};
 
 /// Gradients of a loss held against differences. Printed, it is a report for people.
+///
+/// ```
+/// use wgrad::debug::gradcheck;
+/// # use wgrad::{Builder, Entry, Fetch, Init, Program, Role, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let w = builder.variable("w", TensorType::f32([2]), Init::F32([3.0, 4.0].into()), Role::Parameter)?;
+/// # let fetches = vec![Fetch { name: "loss".to_owned(), node: w.square()?.sum_all()?.id() }];
+/// # let entry = Entry { name: "loss".to_owned(), feeds: vec![], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// // The sum of w² at [3, 4].
+/// let report = gradcheck(&program, &[])?;
+/// assert_eq!((report.value, report.rows.len(), report.passes()), (25.0, 1, true));
+/// println!("{report}");
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct GradReport {
     /// The loss as a node.
@@ -21,6 +37,24 @@ pub struct GradReport {
 }
 
 /// The gradient of one parameter.
+///
+/// ```
+/// use wgrad::debug::{GradVerdict, gradcheck};
+/// # use wgrad::{Builder, Entry, Fetch, Init, Program, Role, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let w = builder.variable("w", TensorType::f32([2]), Init::F32([3.0, 4.0].into()), Role::Parameter)?;
+/// # let fetches = vec![Fetch { name: "loss".to_owned(), node: w.detach()?.square()?.sum_all()?.id() }];
+/// # let entry = Entry { name: "loss".to_owned(), feeds: vec![], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// // The sum of w², in which w counts as a constant by mistake.
+/// let report = gradcheck(&program, &[])?;
+/// let row = &report.rows[0];
+/// assert_eq!((row.name.as_str(), row.verdict, row.reached), ("w", GradVerdict::Wrong, false));
+/// // Two random directions and both elements.
+/// assert_eq!((row.measured, row.wrong), (4, 4));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct GradRow {
     /// Its name.
@@ -44,6 +78,22 @@ pub struct GradRow {
 }
 
 /// A derivative with what differences make of it.
+///
+/// ```
+/// use wgrad::debug::gradcheck;
+/// # use wgrad::{Builder, Entry, Fetch, Init, Program, Role, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let w = builder.variable("w", TensorType::f32([2]), Init::F32([3.0, 4.0].into()), Role::Parameter)?;
+/// # let fetches = vec![Fetch { name: "loss".to_owned(), node: w.mul(w.detach()?)?.sum_all()?.id() }];
+/// # let entry = Entry { name: "loss".to_owned(), feeds: vec![], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// // The sum of w·w, of which one factor counts as a constant by mistake: half of the derivative is missing.
+/// let worst = gradcheck(&program, &[])?.rows[0].worst.expect("derivatives were measured");
+/// assert_eq!((worst.element, worst.analytic), (Some(1), 4.0));
+/// assert!((worst.numeric - 8.0).abs() < 1e-8 && worst.jump.abs() < 1e-6);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
     /// The element by which it was differentiated; `None` for a random direction.
@@ -61,6 +111,22 @@ pub struct Measured {
 }
 
 /// An operation at a kink.
+///
+/// ```
+/// use wgrad::debug::gradcheck;
+/// # use wgrad::{Builder, Entry, Fetch, Init, Program, Role, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let w = builder.variable("w", TensorType::f32([3]), Init::F32([0.0, 0.0, 1.0].into()), Role::Parameter)?;
+/// # let fetches = vec![Fetch { name: "loss".to_owned(), node: w.abs()?.sum_all()?.id() }];
+/// # let entry = Entry { name: "loss".to_owned(), feeds: vec![], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// // The sum of |w| at [0, 0, 1].
+/// let report = gradcheck(&program, &[])?;
+/// assert_eq!(report.kinks.len(), 1);
+/// assert!(report.kinks[0].text.contains("abs") && report.kinks[0].elements == 2);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kink {
     /// The node, with its operation.

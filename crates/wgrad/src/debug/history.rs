@@ -14,6 +14,24 @@ const DEPTH_MAX: usize = 5;
 const NODES_MAX: usize = 24;
 
 /// A node in the history of another one.
+///
+/// ```
+/// use wgrad::debug::compare;
+/// # use wgrad::{BackendChoice, Builder, Device, DeviceSelector, Entry, FeedId, Fetch, HostSlice, Program, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let y = builder.feed("x", TensorType::f32([2]))?.sub(1.0)?.log()?;
+/// # let fetches = vec![Fetch { name: "y".to_owned(), node: y.id() }];
+/// # let entry = Entry { name: "run".to_owned(), feeds: vec![FeedId::from_index(0)], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// // log(x - 1) is NaN where x is 0.5, because x - 1 was -0.5 there.
+/// let comparison = compare(&program, &[HostSlice::F32(&[2.0, 0.5])], device.backend())?;
+/// let history = comparison.non_finite.expect("there is a NaN").history;
+/// let operand = &history.nodes[1];
+/// assert_eq!((operand.depth, operand.element), (1, Some((1, -0.5))));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ancestor {
     /// Steps from the node whose history this is, itself at 0. Operands follow the node that reads them.
@@ -34,6 +52,24 @@ pub struct Ancestor {
 }
 
 /// A node with its history, and what lies beyond the part that is listed.
+///
+/// ```
+/// use wgrad::debug::compare;
+/// # use wgrad::{BackendChoice, Builder, Device, DeviceSelector, Entry, FeedId, Fetch, HostSlice, Program, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let y = builder.feed("x", TensorType::f32([2]))?.sqrt()?.add(1.0)?;
+/// # let fetches = vec![Fetch { name: "y".to_owned(), node: y.id() }];
+/// # let entry = Entry { name: "run".to_owned(), feeds: vec![FeedId::from_index(0)], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// // √x + 1 at -4: the history is that of the root, where NaN begins, and ends at the feed.
+/// let comparison = compare(&program, &[HostSlice::F32(&[4.0, -4.0])], device.backend())?;
+/// let history = comparison.non_finite.expect("there is a NaN").history;
+/// assert_eq!(history.nodes.len(), 2);
+/// assert_eq!((history.omitted, history.origins), (0, vec!["feed 'x'".to_owned()]));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct History {
     /// The node itself, then its operands, each followed by its own.

@@ -18,6 +18,7 @@ mod compare;
 mod comparison;
 mod cut;
 mod difference;
+mod first;
 mod gradcheck;
 mod gradient_report;
 mod history;
@@ -29,6 +30,7 @@ mod trace;
 
 pub use compare::{CompareOptions, Tracing, compare, compare_with};
 pub use comparison::{Cause, Comparison, Divergence, KernelsRow, NonFinite, OperationRow, ResultRow, Verdict};
+pub use first::{FirstNonFinite, first_non_finite};
 pub use gradcheck::{GradOptions, gradcheck, gradcheck_with};
 pub use gradient_report::{GradReport, GradRow, GradVerdict, Kink, Measured};
 pub use history::{Ancestor, History};

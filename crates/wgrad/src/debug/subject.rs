@@ -50,6 +50,25 @@ pub fn compare_step(trainer: &mut Trainer, batch: &TrainBatch, device: &Device) 
 /// Checks the gradients of a trainer's loss on a batch at the parameters that it has now: see
 /// [`gradcheck`](super::gradcheck()). The trainer is left as it is.
 ///
+/// ```
+/// use wgrad::data::Dataset;
+/// use wgrad::loss::Loss;
+/// use wgrad::nn::{Activation, Mlp};
+/// use wgrad::optim::Adam;
+/// use wgrad::train::{TrainOptions, Trainer};
+/// use wgrad::{BackendChoice, Device, DeviceSelector, debug};
+///
+/// let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// let data = Dataset::classes(vec![0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], 2, vec![0, 1, 1, 0], 2)?;
+/// let options = TrainOptions { batch_rows: 4, ..TrainOptions::new(Loss::cross_entropy(), Adam::default()) };
+/// let mut trainer = Trainer::new(&device, &Mlp::new(&[2, 4, 2], Activation::Tanh), &data, options)?;
+/// let batch = trainer.batches(&data)?.next().expect("the data set has rows");
+/// let report = debug::gradcheck_step(&mut trainer, &batch)?;
+/// assert!(report.passes(), "{report}");
+/// assert_eq!(report.rows.len(), 4, "two weights and two biases");
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`gradcheck_with`], and if the trainer takes no batches of that many rows.
 pub fn gradcheck_step(trainer: &mut Trainer, batch: &TrainBatch) -> Result<GradReport, Error> {

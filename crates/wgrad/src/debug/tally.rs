@@ -4,6 +4,23 @@ use wgrad_core::{HostSlice, HostVec};
 use wgrad_cpu_ref::oracle::{Bounded, Enclosure, Value};
 
 /// How the elements of a backend's tensor lie in the intervals that the oracle gives them.
+///
+/// ```
+/// use wgrad::debug::compare;
+/// # use wgrad::{BackendChoice, Builder, Device, DeviceSelector, Entry, FeedId, Fetch, HostSlice, Program, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let y = builder.feed("x", TensorType::f32([3]))?.mul(2.0)?;
+/// # let fetches = vec![Fetch { name: "y".to_owned(), node: y.id() }];
+/// # let entry = Entry { name: "run".to_owned(), feeds: vec![FeedId::from_index(0)], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// // A product with 2 is exact in any precision: the smallest share there is.
+/// let comparison = compare(&program, &[HostSlice::F32(&[1.0, 2.5, -3.0])], device.backend())?;
+/// let tally = comparison.results[0].tally;
+/// assert_eq!((tally.elements, tally.checked(), tally.outside, tally.share()), (3, 3, 0, 0.0));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Tally {
     /// Elements of it.
@@ -21,6 +38,16 @@ pub struct Tally {
 }
 
 /// An element of a backend with what the oracle says about it.
+///
+/// ```
+/// use wgrad::debug::Element;
+///
+/// // Of the distance that f32 may be off, a half; a value beyond it has more than 1.
+/// let element = Element { position: 0, got: 1.5, value: 1.0, low: 0.0, high: 2.0 };
+/// assert_eq!(element.share(), 0.5);
+/// assert_eq!(Element { got: 4.0, ..element }.share(), 3.0);
+/// assert_eq!(Element { got: f64::NAN, ..element }.share(), f64::INFINITY);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Element {
     /// Its position, row-major.

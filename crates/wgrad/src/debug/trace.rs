@@ -38,6 +38,38 @@ pub(super) struct Stored {
 }
 
 /// A kernel and its place in the plan.
+///
+/// ```
+/// use wgrad::debug::compare;
+/// # use wgrad::plan::{Backend, BackendError, Inst, Plan, PrepareOptions, Session, Target};
+/// # use wgrad::{Builder, Entry, FeedId, Fetch, HostSlice, Program, TensorType, Unary};
+/// # use wgrad_cpu_ref::CpuBackend;
+///
+/// # #[derive(Debug)]
+/// # struct WrongTanh(CpuBackend);
+/// # impl Backend for WrongTanh {
+/// #     fn target(&self) -> &Target { self.0.target() }
+/// #     fn prepare(&self, mut plan: Plan, options: PrepareOptions<'_>) -> Result<Box<dyn Session>, BackendError> {
+/// #         let kernels = plan.entries.iter_mut().flat_map(|e| &mut e.dispatches).flat_map(|d| &mut d.kernels);
+/// #         for inst in kernels.flat_map(|kernel| &mut kernel.body) {
+/// #             if let Inst::Unary(op @ Unary::Tanh, _) = inst { *op = Unary::Sin; }
+/// #         }
+/// #         self.0.prepare(plan, options)
+/// #     }
+/// # }
+/// # let builder = Builder::new();
+/// # let y = builder.feed("x", TensorType::f32([3]))?.add(1.0)?.tanh()?;
+/// # let fetches = vec![Fetch { name: "y".to_owned(), node: y.id() }];
+/// # let entry = Entry { name: "run".to_owned(), feeds: vec![FeedId::from_index(0)], fetches, updates: vec![] };
+/// # let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+/// // tanh(x + 1) on a device whose tanh is a sine: the kernel that is to blame, and what was given to it.
+/// let comparison = compare(&program, &[HostSlice::F32(&[-1.0, 0.5, 2.0])], &WrongTanh(CpuBackend::new()))?;
+/// let divergence = comparison.divergence.expect("it is wrong");
+/// let kernel = divergence.kernel.expect("no transfer is to blame");
+/// assert_eq!(kernel.stores, [divergence.node]);
+/// assert_eq!(kernel.reads, [divergence.history.nodes[1].node]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct KernelAt {
     /// Position of its dispatch in the entry.

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::Error;
 use crate::data::Targets;
+use crate::optim::Range;
 
 /// What training minimises: the mean of one number for each row. Where a row has several targets, its number is the mean over them;
 /// for [`Loss::Kl`], [`Loss::KlLog`] and the cross-entropy with probabilities it is the sum over classes.
@@ -157,16 +158,15 @@ impl Loss {
             return error(format!("it takes {} as targets, the data have {}", takes.unwrap_or(kind).text(), kind.text()));
         }
         let weights = |name: &str, weights: &[f64], one_for_all: bool| -> Option<String> {
-            if let Some((i, weight)) = weights.iter().enumerate().find(|(_, w)| !(w.is_finite() && **w >= 0.0)) {
-                return Some(format!("{name}[{i}] is {weight}, but must be finite and not negative"));
+            if let Some((i, weight)) = weights.iter().enumerate().find(|(_, w)| !WEIGHT.contains(**w)) {
+                return Some(format!("{name}[{i}] is {weight}, but must be {}", WEIGHT.advice(*weight)));
             }
             let fits = weights.is_empty() || weights.len() == width || (one_for_all && weights.len() == 1);
             (!fits).then(|| format!("{} {name} are given, but there are {width} of {}", weights.len(), kind.text()))
         };
         let positive = |name: &str, value: f64, zero: bool| {
-            let fits = value.is_finite() && (value > 0.0 || zero && value == 0.0);
-            let wanted = if zero { "finite and not negative" } else { "finite and above 0" };
-            (!fits).then(|| format!("{name} is {value}, but must be {wanted}"))
+            let range = if zero { WEIGHT } else { Range::Positive("finite and above 0") };
+            (!range.contains(value)).then(|| format!("{name} is {value}, but must be {}", range.advice(value)))
         };
         let wrong = match self {
             Self::CrossEntropy { label_smoothing, class_weights, ignore_index } => {
@@ -323,6 +323,9 @@ impl Loss {
         }
     }
 }
+
+/// The range of weights.
+const WEIGHT: Range = Range::AtLeast(0.0, "finite and not negative");
 
 /// What a data set has as targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

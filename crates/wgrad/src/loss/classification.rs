@@ -5,9 +5,35 @@ use wgrad_core::{GraphError, Tensor};
 use super::regression::same_shape;
 
 /// A label that stands for no class, for [`CrossEntropy::ignore_index`].
+///
+/// ```
+/// use wgrad::data::Dataset;
+/// use wgrad::loss::{IGNORED, Loss};
+///
+/// // The second row has no label. A data set takes that; the loss has to be told that such rows count nothing.
+/// let data = Dataset::classes(vec![0.0, 1.0], 1, vec![1, IGNORED], 2)?;
+/// let loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![], ignore_index: Some(IGNORED) };
+/// loss.validate(data.targets())?;
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 pub const IGNORED: u32 = u32::MAX;
 
 /// Options of the cross-entropy of logits with classes. The default is the plain one.
+///
+/// ```
+/// use wgrad::loss::CrossEntropy;
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// // Equal logits give each of the two classes a probability of 1/2.
+/// let logits = builder.constant_f64(&[0.0; 6], [3, 2])?;
+/// let labels = builder.constant_u32(&[0, 1, 1], [3])?;
+/// let weight = Some(builder.constant_f64(&[3.0, 1.0], [2])?);
+/// let rows = CrossEntropy { weight, ..CrossEntropy::default() }.rows(logits, labels)?;
+/// assert_eq!(value(rows.losses)?, [3.0, 1.0, 1.0].map(|w| w * 2.0_f64.ln()));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CrossEntropy<'g> {
     /// The share of the target that is spread evenly over all classes, from 0 to 1; 0 (Szegedy et al. 2016).
@@ -19,6 +45,21 @@ pub struct CrossEntropy<'g> {
 }
 
 /// Losses of rows, and what their mean divides by the sum of.
+///
+/// ```
+/// use wgrad::loss::CrossEntropy;
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let logits = builder.constant_f64(&[0.0; 4], [2, 2])?;
+/// let labels = builder.constant_u32(&[0, 9], [2])?;
+/// let rows = CrossEntropy { ignore_index: Some(9), ..CrossEntropy::default() }.rows(logits, labels)?;
+/// assert_eq!(value(rows.weights)?, [1.0, 0.0]);
+/// // The mean is that of one row: the one that is ignored does not halve it.
+/// assert_eq!(value(rows.mean()?)?, [2.0_f64.ln()]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct RowLosses<'g> {
     /// `[rows]`
@@ -109,6 +150,19 @@ impl<'g> CrossEntropy<'g> {
 
 /// The negative log-likelihood: [`CrossEntropy::rows`] of log-probabilities instead of logits, without smoothing.
 ///
+/// ```
+/// use wgrad::loss::nll;
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let log_probabilities = builder.constant_f64(&[-0.5, -1.0, -2.0, -0.25], [2, 2])?;
+/// let labels = builder.constant_u32(&[0, 1], [2])?;
+/// let rows = nll(log_probabilities, labels, None, None)?;
+/// assert_eq!(value(rows.losses)?, [0.5, 0.25]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
 /// # Errors
 /// If the operands are of other types or shapes.
 pub fn nll<'g>(
@@ -123,6 +177,19 @@ pub fn nll<'g>(
 
 /// The margin by which every other class fails to stay below the labelled one, for each row of `scores` `[rows, classes]`:
 /// `Σ over j ≠ label of max(0, margin - score[label] + score[j])/classes` (Crammer & Singer 2001, as torch has it).
+///
+/// ```
+/// use wgrad::loss::multi_margin_per_row;
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let scores = builder.constant_f64(&[3.0, 2.0, 0.0, 1.5], [1, 4])?;
+/// let labels = builder.constant_u32(&[1], [1])?;
+/// // Class 0 is 1 above the label and should be 1 below it: 2. Class 3 lacks 0.5. The sum is divided by all four.
+/// assert_eq!(value(multi_margin_per_row(scores, labels, 1.0)?)?, [0.625]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 ///
 /// # Errors
 /// If the operands are of other types or shapes.

@@ -1,5 +1,5 @@
 //! Losses: [`Loss`] is what a trainer takes; the functions are what it is made of, one number for each element or row, and of the most
-//! common ones the mean.
+//! common ones the mean. In the examples, `value` gives the elements of a tensor in double precision.
 
 mod choice;
 mod classification;
@@ -15,6 +15,19 @@ use wgrad_core::{GraphError, Tensor};
 
 /// `logsumexp(logits[i, :]) - logits[i, labels[i]]` for each row of `logits` `[rows, classes]`, with u32 `labels` `[rows]`.
 /// Labels that are fed must be below the number of classes, which every run checks.
+///
+/// ```
+/// use wgrad::loss::cross_entropy_per_row;
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let logits = builder.constant_f64(&[0.0, 0.0, 0.0, 50.0], [2, 2])?;
+/// let labels = builder.constant_u32(&[0, 0], [2])?;
+/// // The first row is undecided; the second is sure of the wrong class.
+/// assert_eq!(value(cross_entropy_per_row(logits, labels)?)?, [2.0_f64.ln(), 50.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 ///
 /// # Errors
 /// If the operands are of other types or shapes.
@@ -35,6 +48,19 @@ pub fn cross_entropy_per_row<'g>(logits: Tensor<'g>, labels: Tensor<'g>) -> Resu
 
 /// Mean of [`cross_entropy_per_row`].
 ///
+/// ```
+/// use wgrad::loss::cross_entropy;
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let logits = builder.constant_f64(&[0.5; 30], [3, 10])?;
+/// let labels = builder.constant_u32(&[7, 0, 3], [3])?;
+/// // What a model of ten classes should start from: one that knows nothing has a loss of log 10.
+/// assert!((value(cross_entropy(logits, labels)?)?[0] - 10.0_f64.ln()).abs() < 1e-12);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
 /// # Errors
 /// As there.
 pub fn cross_entropy<'g>(logits: Tensor<'g>, labels: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
@@ -42,6 +68,18 @@ pub fn cross_entropy<'g>(logits: Tensor<'g>, labels: Tensor<'g>) -> Result<Tenso
 }
 
 /// Mean over all axes but the first of `(prediction - target)²`, for operands of equal shape.
+///
+/// ```
+/// use wgrad::loss::mse_per_row;
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let prediction = builder.constant_f64(&[1.0, 2.0, 3.0, 4.0], [2, 2])?;
+/// let target = builder.constant_f64(&[1.0, 0.0, 0.0, 0.0], [2, 2])?;
+/// assert_eq!(value(mse_per_row(prediction, target)?)?, [(0.0 + 4.0) / 2.0, (9.0 + 16.0) / 2.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 ///
 /// # Errors
 /// If the shapes differ.
@@ -51,6 +89,20 @@ pub fn mse_per_row<'g>(prediction: Tensor<'g>, target: Tensor<'g>) -> Result<Ten
 }
 
 /// Mean over all elements of `(prediction - target)²`, for operands of equal shape.
+///
+/// ```
+/// use wgrad::loss::mse;
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let prediction = builder.constant_f64(&[1.0, 2.0, 3.0], [3, 1])?;
+/// let target = builder.constant_f64(&[1.0, 2.0, 6.0], [3, 1])?;
+/// assert_eq!(value(mse(prediction, target)?)?, [3.0]);
+/// // Of [3, 1] and [3], broadcasting would make nine differences.
+/// assert!(mse(prediction, target.reshape([3])?).is_err());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 ///
 /// # Errors
 /// If the shapes differ: broadcasting here is nearly always a mistake.

@@ -4,8 +4,21 @@ use wgrad_core::{GraphError, Tensor};
 
 use crate::Error;
 use crate::nn::{Initializer, Module, Params};
+use crate::optim::Range;
 
 /// An elementwise function between layers.
+///
+/// ```
+/// use wgrad::nn::Activation;
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let x = builder.constant_f64(&[-2.0, 3.0], [2])?;
+/// assert_eq!(value(Activation::LeakyRelu { slope: 0.25 }.apply(x)?)?, [-0.5, 3.0]);
+/// assert_eq!(value(Activation::HardSigmoid.apply(x)?)?, [1.0 / 6.0, 1.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Activation {
     /// `x`
@@ -57,6 +70,7 @@ impl Activation {
     /// # Errors
     /// If `x` is not a float tensor.
     pub fn apply(self, x: Tensor<'_>) -> Result<Tensor<'_>, GraphError> {
+        self.check(x)?;
         match self {
             Self::Identity => Ok(x),
             Self::Relu => x.relu(),
@@ -97,6 +111,35 @@ impl Activation {
     }
 }
 
+impl Activation {
+    /// Refuses a number that makes no function of it.
+    fn check(self, x: Tensor<'_>) -> Result<(), GraphError> {
+        let (op, name, value, range) = match self {
+            Self::LeakyRelu { slope } => ("leaky_relu", "slope", slope, Range::Finite),
+            Self::Elu { alpha } => ("elu", "alpha", alpha, Range::Finite),
+            Self::Softplus { beta } => ("softplus", "beta", beta, Range::Positive("above 0 and finite")),
+            Self::Identity
+            | Self::Relu
+            | Self::Tanh
+            | Self::Sigmoid
+            | Self::Gelu
+            | Self::GeluTanh
+            | Self::Silu
+            | Self::Selu
+            | Self::Mish
+            | Self::HardTanh
+            | Self::HardSigmoid
+            | Self::HardSwish
+            | Self::Softsign => return Ok(()),
+        };
+        if range.contains(value) {
+            return Ok(());
+        }
+        let reason = format!("{name} is {value}, but must be {}", range.advice(value));
+        Err(GraphError::Operands { op, operands: vec![x.to_string()], reason })
+    }
+}
+
 impl Module for Activation {
     fn forward<'g>(&self, _: &Params<'g>, x: Tensor<'g>) -> Result<Tensor<'g>, Error> {
         Ok(self.apply(x)?)
@@ -105,6 +148,22 @@ impl Module for Activation {
 
 /// `x` where positive, else `slope·x`, with a slope that is learnt (He et al. 2015). Parameter: `weight`, one slope or one for each index
 /// of the second axis.
+///
+/// ```
+/// use wgrad::nn::{Linear, Prelu, Sequential};
+///
+/// // A slope for each of the 16 outputs of the layer before it.
+/// let prelu = Prelu { slopes: 16, ..Prelu::default() };
+/// assert_eq!(prelu.initial, 0.25);
+/// let model = Sequential::new().then(Linear::new(4, 16)).then(prelu).then(Linear::new(16, 1));
+/// # use wgrad::nn::{Module, Params};
+/// # let builder = wgrad::Builder::new();
+/// # let params = Params::new(&builder, 0);
+/// # model.forward(&params, builder.feed("x", wgrad::TensorType::f32([2, 4]))?)?;
+/// # let find = |name: &str| params.all().into_iter().find(|(n, _)| n == name).expect("it is declared").1.shape();
+/// assert_eq!(*find("1.weight"), [16]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prelu {
     /// Number of slopes; 1.

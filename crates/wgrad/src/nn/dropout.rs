@@ -8,6 +8,19 @@ use crate::nn::{Module, Params};
 /// In training, every element is 0 with probability `p`, and multiplied by `1/(1 - p)` otherwise; in evaluation nothing changes
 /// (Srivastava et al. 2014). The mask is a function of the random state: the backward pass computes it again instead of keeping it,
 /// and it has the same bits on every backend.
+///
+/// ```
+/// use wgrad::nn::Dropout;
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let x = builder.constant_f64(&[1.0, 2.0, 3.0, 4.0], [4])?;
+/// let random = builder.constant_f64(&[0.1, 0.7, 0.5, 0.49], [4])?;
+/// // What stays is doubled, so that the mean is what it was.
+/// assert_eq!(value(Dropout { p: 0.5 }.train(x, random)?)?, [0.0, 4.0, 6.0, 0.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
     /// Probability, at least 0 and below 1; 0.5.

@@ -9,6 +9,19 @@ use crate::nn::{Initializer, Module, Params};
 /// every run; floats are cut to whole numbers, and of those beyond the table the last row is taken.
 ///
 /// Parameter: `weight`, `[rows, width]`. [`SparseAdam`](crate::optim::SparseAdam) trains only the rows that a batch names.
+///
+/// ```
+/// use wgrad::nn::{Embedding, Module, Params};
+/// use wgrad::{Builder, TensorType};
+///
+/// let builder = Builder::new();
+/// let params = Params::new(&builder, 0);
+/// let words = builder.feed("words", TensorType::u32([32, 20]))?;
+/// let vectors = Embedding::new(1000, 64).forward(&params, words)?;
+/// assert_eq!(*vectors.shape(), [32, 20, 64]);
+/// assert_eq!(*params.all()[0].1.shape(), [1000, 64]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding {
     /// Rows of the table.

@@ -8,6 +8,19 @@ use wgrad_core::{Init, Scalar, Shape};
 use crate::nn::draws::{orthogonal, truncated_normal};
 
 /// Which neighbours of a neuron the Kaiming variance counts.
+///
+/// ```
+/// use wgrad::nn::{Fan, Initializer};
+/// use wgrad::{Init, Shape};
+///
+/// // A layer of 400 inputs and 25 outputs.
+/// let weight = Shape::from([25, 400]);
+/// let std = |fan| match (Initializer::KaimingNormal { gain: 1.0, fan }).init(&weight, 0, 0) {
+///     Ok(Init::Normal { std, .. }) => std,
+///     other => panic!("{other:?}"),
+/// };
+/// assert_eq!([std(Fan::In), std(Fan::Out)], [1.0 / 20.0, 1.0 / 5.0]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fan {
     /// Inputs: keeps the variance of activations.
@@ -19,6 +32,17 @@ pub enum Fan {
 
 /// How a parameter starts. For a weight `[out, in, …]`, `fan_in` is `in` and `fan_out` is `out`, each times the product of the
 /// axes after the second.
+///
+/// ```
+/// use wgrad::Shape;
+/// use wgrad::nn::{Activation, Initializer, Linear};
+///
+/// let weight = Initializer::XavierNormal { gain: Activation::Tanh.gain() };
+/// let layer = Linear { weight, bias: Some(Initializer::Constant(0.1)), ..Linear::new(8, 8) };
+/// assert_eq!(layer.outputs, 8);
+/// // A vector has no inputs and outputs to scale by.
+/// assert!(Initializer::LecunNormal.init(&Shape::from([8]), 0, 0).is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Initializer {
     /// 0.
@@ -95,14 +119,14 @@ impl Initializer {
     /// Why there is none: a fan or a matrix of a shape with fewer than two axes, or parameters that are no distribution.
     pub fn init(&self, shape: &Shape, seed: u64, stream: u32) -> Result<Init, String> {
         let uniform = |low: f64, high: f64| {
-            if low.is_finite() && high.is_finite() && low <= high {
+            if is_single(low) && is_single(high) && low <= high {
                 Ok(Init::Uniform { low, high, seed, stream })
             } else {
                 Err(format!("there is no uniform distribution on [{low}, {high})"))
             }
         };
         let normal = |mean: f64, std: f64| {
-            if mean.is_finite() && std.is_finite() && std >= 0.0 {
+            if is_single(mean) && is_single(std) && std >= 0.0 {
                 Ok(Init::Normal { mean, std, seed, stream })
             } else {
                 Err(format!("there is no normal distribution with mean {mean} and standard deviation {std}"))
@@ -110,7 +134,12 @@ impl Initializer {
         };
         match self {
             Self::Zeros => Ok(Init::Fill(Scalar::F32(0.0))),
+            Self::Constant(v) if !is_single(*v) => Err(format!("a parameter cannot start at {v}, which is not finite in f32")),
             Self::Constant(v) => Ok(Init::Fill(Scalar::F32(*v))),
+            Self::Values(v) if v.iter().any(|v| !v.is_finite()) => {
+                let at = v.iter().position(|v| !v.is_finite()).unwrap_or(0);
+                Err(format!("element {at} of its initial values is {}, but all must be finite", v[at]))
+            }
             Self::Values(v) => Ok(Init::F32(Arc::clone(v))),
             Self::Uniform { low, high } => uniform(*low, *high),
             Self::Normal { mean, std } => normal(*mean, *std),
@@ -131,7 +160,7 @@ impl Initializer {
             Self::XavierNormal { gain } => {
                 normal(0.0, gain * (2.0 / (Fan::In.of(shape)? + Fan::Out.of(shape)?)).sqrt())
             }
-            Self::Orthogonal { gain } if !(gain.is_finite() && *gain >= 0.0) => {
+            Self::Orthogonal { gain } if !(is_single(*gain) && *gain >= 0.0) => {
                 Err(format!("the gain of an orthogonal matrix is {gain}, but must be at least 0 and finite"))
             }
             Self::Orthogonal { gain } => {
@@ -150,8 +179,18 @@ fn given(values: Vec<f32>) -> Init {
     Init::F32(values.into())
 }
 
+/// The number of elements of a shape, if there is memory to draw so many here.
 fn elements(shape: &Shape) -> Result<usize, String> {
-    shape.checked_len().ok_or_else(|| format!("{shape} has too many elements"))
+    let elements = shape.checked_len().ok_or_else(|| format!("{shape} has too many elements"))?;
+    match Vec::<f64>::new().try_reserve_exact(elements) {
+        Ok(()) => Ok(elements),
+        Err(_) => Err(format!("there is no memory to draw the {elements} elements of {shape}")),
+    }
+}
+
+/// Whether single precision has a finite number for it.
+fn is_single(v: f64) -> bool {
+    (v as f32).is_finite()
 }
 
 impl Fan {
@@ -164,7 +203,8 @@ impl Fan {
             Self::In => inputs,
             Self::Out => outputs,
         };
-        Ok((side * field.iter().product::<usize>()).max(1) as f64)
+        // In floating point: the shape may have more elements than there are numbers, which is somebody else's to refuse.
+        Ok(field.iter().fold(side as f64, |product, &size| product * size as f64).max(1.0))
     }
 }
 

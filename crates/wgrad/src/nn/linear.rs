@@ -6,6 +6,20 @@ use crate::Error;
 use crate::nn::{Activation, Fan, Initializer, Module, Params};
 
 /// `y = x Wᵀ + b` on the last axis of `x`. Parameters: `weight` of shape `[outputs, inputs]`, and `bias` of shape `[outputs]`.
+///
+/// ```
+/// use wgrad::nn::{Linear, Module, Params};
+/// use wgrad::{Builder, TensorType};
+///
+/// let builder = Builder::new();
+/// let params = Params::new(&builder, 0);
+/// // All axes but the last are rows.
+/// let x = builder.feed("x", TensorType::f32([32, 10, 8]))?;
+/// assert_eq!(*Linear::new(8, 4).forward(&params, x)?.shape(), [32, 10, 4]);
+/// let shapes: Vec<_> = params.all().iter().map(|(name, tensor)| format!("{name} {}", tensor.shape())).collect();
+/// assert_eq!(shapes, ["weight [4,8]", "bias [4]"]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Linear {
     /// Size of the last axis of `x`.

@@ -7,6 +7,19 @@ use crate::nn::{Activation, Fan, Initializer, Linear, Module, Params};
 
 /// Linear layers with an activation between them, and none after the last. Parameters: `layers.0.weight`, `layers.0.bias`,
 /// `layers.1.weight`, …
+///
+/// ```
+/// use wgrad::nn::{Activation, Mlp, Module, Params};
+/// use wgrad::{Builder, TensorType};
+///
+/// let builder = Builder::new();
+/// let params = Params::new(&builder, 0);
+/// let model = Mlp { bias: None, ..Mlp::new(&[784, 100, 10], Activation::Relu) };
+/// model.forward(&params, builder.feed("x", TensorType::f32([64, 784]))?)?;
+/// let numbers: usize = params.all().iter().map(|(_, tensor)| tensor.shape().len()).sum();
+/// assert_eq!(numbers, 784 * 100 + 100 * 10);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mlp {
     /// Sizes of input, hidden layers and output.

@@ -1,6 +1,7 @@
 //! Models. A layer is plain data: sizes and choices, no tensors. Applying it to an input asks [`Params`] for its parameters by
 //! name, which declares them the first time and finds them again for every further input. So one definition serves the
-//! training step, the shorter last batch, evaluation and prediction, all over the same variables.
+//! training step, the shorter last batch, evaluation and prediction, all over the same variables. In the examples, `value` gives
+//! the elements of a tensor in double precision.
 
 mod activation;
 mod draws;

@@ -4,6 +4,7 @@ use wgrad_core::Tensor;
 
 use crate::Error;
 use crate::nn::{Initializer, Module, Params};
+use crate::optim::Range;
 
 /// Normalises every channel, the second axis of `x` `[rows, channels]` or `[rows, channels, …]`, then scales and shifts it (Ioffe &
 /// Szegedy 2015): `weight·(x - mean)/√(var + eps) + bias`. In training, with mean and biased variance of the batch, of which running
@@ -11,6 +12,25 @@ use crate::nn::{Initializer, Module, Params};
 ///
 /// Parameters: `weight` (1) and `bias` (0). State: `running_mean` (0) and `running_var` (1), which is fed with the unbiased variance, as
 /// torch has it.
+///
+/// ```
+/// use wgrad::nn::{Activation, BatchNorm1d, Linear, Sequential};
+///
+/// // The bias of the layer before it would be taken off again with the mean.
+/// let inner = Linear { bias: None, ..Linear::new(8, 16) };
+/// let model = Sequential::new().then(inner).then(BatchNorm1d::new(16)).then(Activation::Relu);
+/// # use wgrad::nn::{Module, Params};
+/// # let builder = wgrad::Builder::new();
+/// # let params = Params::new(&builder, 0);
+/// # let x = builder.feed("x", wgrad::TensorType::f32([32, 8]))?;
+/// # model.forward(&params, x)?;
+/// assert!(params.take_updates().is_empty(), "evaluation leaves the running means as they are");
+/// params.next_pass();
+/// params.train();
+/// model.forward(&params, x)?;
+/// assert_eq!(params.take_updates().len(), 2);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BatchNorm1d {
     /// Number of channels.
@@ -22,6 +42,25 @@ pub struct BatchNorm1d {
 }
 
 /// What batch normalisation works with: one number for each channel in each, `[channels]`.
+///
+/// ```
+/// use wgrad::nn::{BatchNorm1d, BatchNormTensors};
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let channel = |x| builder.constant_f64(&[x], [1]);
+/// let of = BatchNormTensors {
+///     weight: channel(10.0)?,
+///     bias: channel(1.0)?,
+///     running_mean: channel(3.0)?,
+///     running_var: channel(4.0)?,
+/// };
+/// let x = builder.constant_f64(&[5.0, 3.0, 1.0], [3, 1])?;
+/// let norm = BatchNorm1d { eps: 0.0, ..BatchNorm1d::new(1) };
+/// assert_eq!(value(norm.evaluate(x, &of)?)?, [11.0, 1.0, -9.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct BatchNormTensors<'g> {
     /// Scale.
@@ -35,6 +74,24 @@ pub struct BatchNormTensors<'g> {
 }
 
 /// What batch normalisation makes of a batch in training.
+///
+/// ```
+/// use wgrad::nn::{BatchNorm1d, BatchNormTensors};
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let (zero, one) = (builder.constant_f64(&[0.0], [1])?, builder.constant_f64(&[1.0], [1])?);
+/// let of = BatchNormTensors { weight: one, bias: zero, running_mean: zero, running_var: one };
+/// let batch = builder.constant_f64(&[1.0, 3.0], [2, 1])?;
+/// let norm = BatchNorm1d { eps: 0.0, momentum: 0.5, ..BatchNorm1d::new(1) };
+/// let trained = norm.train(batch, &of)?;
+/// // The batch has mean 2 and variance 1; the running variance takes the unbiased one, which is 2.
+/// assert_eq!(value(trained.output)?, [-1.0, 1.0]);
+/// assert_eq!(value(trained.running_mean)?, [1.0]);
+/// assert_eq!(value(trained.running_var)?, [1.5]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct BatchNormTrained<'g> {
     /// Of the shape of the batch.
@@ -47,6 +104,20 @@ pub struct BatchNormTrained<'g> {
 
 /// Normalises the last axes, then scales and shifts them (Ba et al. 2016): `weight·(x - mean)/√(var + eps) + bias` with the biased
 /// variance. Parameters: `weight` (1) and `bias` (0), of the shape of those axes.
+///
+/// ```
+/// use wgrad::nn::{LayerNorm, Module, Params};
+/// use wgrad::{Builder, TensorType};
+///
+/// let builder = Builder::new();
+/// let params = Params::new(&builder, 0);
+/// let x = builder.feed("x", TensorType::f32([32, 4, 6]))?;
+/// // Over the last two axes; `LayerNorm::new(6)` would be over the last.
+/// let norm = LayerNorm { shape: vec![4, 6], eps: 1e-5 };
+/// assert_eq!(*norm.forward(&params, x)?.shape(), [32, 4, 6]);
+/// assert_eq!(*params.all()[0].1.shape(), [4, 6]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerNorm {
     /// Sizes of the last axes.
@@ -57,6 +128,20 @@ pub struct LayerNorm {
 
 /// Divides by the root of the mean square of the last axis, then scales (Zhang & Sennrich 2019): `weight·x/√(mean(x²) + eps)`. Parameter:
 /// `weight` (1).
+///
+/// ```
+/// use wgrad::nn::{Module, Params, RmsNorm};
+/// use wgrad::{Builder, TensorType};
+///
+/// let builder = Builder::new();
+/// let params = Params::new(&builder, 0);
+/// let x = builder.feed("x", TensorType::f32([32, 6]))?;
+/// RmsNorm::new(6).forward(&params, x)?;
+/// // It scales and does not shift.
+/// let names: Vec<_> = params.all().into_iter().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["weight"]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RmsNorm {
     /// Size of the last axis.
@@ -133,7 +218,7 @@ impl BatchNorm1d {
         if shape.get(1) != Some(&channels) {
             return Err(self.refuses(format!("cannot take {x}: its second axis must have size {channels}")));
         }
-        if !((0.0..=1.0).contains(&momentum) && eps >= 0.0 && eps.is_finite()) {
+        if !(Range::UpToOne.contains(momentum) && Range::NonNegative.contains(eps)) {
             let reason = format!("momentum is {momentum} and eps {eps}, but they must be from 0 to 1, and at least 0");
             return Err(self.refuses(reason));
         }
@@ -177,7 +262,7 @@ impl Module for BatchNorm1d {
 
 impl Module for LayerNorm {
     fn forward<'g>(&self, params: &Params<'g>, x: Tensor<'g>) -> Result<Tensor<'g>, Error> {
-        let axes = last_axes("layer normalisation", &self.shape, x)?;
+        let axes = last_axes("layer normalisation", &self.shape, self.eps, x)?;
         let weight = params.get("weight", self.shape.clone(), &Initializer::Constant(1.0))?;
         let bias = params.get("bias", self.shape.clone(), &Initializer::Zeros)?;
         Ok(x.normalized(&axes, self.eps)?.mul(weight)?.add(bias)?)
@@ -186,14 +271,18 @@ impl Module for LayerNorm {
 
 impl Module for RmsNorm {
     fn forward<'g>(&self, params: &Params<'g>, x: Tensor<'g>) -> Result<Tensor<'g>, Error> {
-        let axes = last_axes("rms normalisation", &[self.width], x)?;
+        let axes = last_axes("rms normalisation", &[self.width], self.eps, x)?;
         let weight = params.get("weight", [self.width], &Initializer::Constant(1.0))?;
         Ok(x.rms_normalized(&axes, self.eps)?.mul(weight)?)
     }
 }
 
-/// The positions of the last axes, which have to have the given sizes.
-fn last_axes(what: &str, sizes: &[usize], x: Tensor<'_>) -> Result<Vec<usize>, Error> {
+/// The positions of the last axes, which have to have the given sizes; `eps` is what is added to their variance.
+fn last_axes(what: &str, sizes: &[usize], eps: f64, x: Tensor<'_>) -> Result<Vec<usize>, Error> {
+    if !Range::NonNegative.contains(eps) {
+        let reason = format!("eps is {eps}, but must be {}", Range::NonNegative.advice(eps));
+        return Err(Error::Model { what: format!("{what} over {sizes:?}"), reason });
+    }
     let shape = x.shape();
     match shape.rank().checked_sub(sizes.len()) {
         Some(first) if shape[first..] == *sizes && !sizes.is_empty() => Ok((first..shape.rank()).collect()),

@@ -11,6 +11,19 @@ use crate::ids::variable_id;
 use crate::nn::Initializer;
 
 /// Name of the feed that brings the state of the model's random numbers, where it has any: u32, four elements.
+///
+/// ```
+/// use wgrad::nn::{Dropout, MODEL_RANDOM_FEED, Module, Params};
+/// use wgrad::{Builder, TensorType};
+///
+/// let builder = Builder::new();
+/// let params = Params::new(&builder, 0);
+/// let x = builder.feed("x", TensorType::f32([8, 2]))?;
+/// params.train();
+/// Dropout::default().forward(&params, x)?;
+/// assert!(builder.with(|graph| graph.find_feed(MODEL_RANDOM_FEED)).is_some());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 pub const MODEL_RANDOM_FEED: &str = "model.random";
 
 /// First of the streams of random bits that models draw from; what is around optimizers draws from those below.
@@ -18,6 +31,22 @@ const STREAMS: u32 = 1 << 31;
 
 /// Where a model gets its parameters: a builder, a seed, and a path of names. Cheap to clone; all clones and children share
 /// one table of parameters.
+///
+/// ```
+/// use wgrad::Builder;
+/// use wgrad::nn::{Initializer, Params};
+///
+/// let builder = Builder::new();
+/// let params = Params::new(&builder, 7);
+/// let layer = params.child("encoder").child(0);
+/// let weight = layer.get("weight", [4, 8], &Initializer::LecunNormal)?;
+/// assert_eq!(params.all()[0].0, "encoder.0.weight");
+/// assert!(layer.get("weight", [4, 8], &Initializer::LecunNormal).is_err(), "two layers of one name");
+/// // Another application of the model finds the same variable.
+/// params.next_pass();
+/// assert_eq!(layer.get("weight", [4, 8], &Initializer::LecunNormal)?.id(), weight.id());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Params<'g> {
     builder: &'g Builder,

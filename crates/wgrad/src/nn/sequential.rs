@@ -62,6 +62,19 @@ impl Module for Sequential {
 }
 
 /// `x + inner(x)` (He et al. 2016), whose inner module must keep the shape. Its parameters keep their names.
+///
+/// ```
+/// use wgrad::nn::{Activation, Linear, Module, Params, Residual, Sequential};
+/// use wgrad::{Builder, TensorType};
+///
+/// let builder = Builder::new();
+/// let params = Params::new(&builder, 0);
+/// let x = builder.feed("x", TensorType::f32([32, 8]))?;
+/// let block = Sequential::new().then(Linear::new(8, 64)).then(Activation::Gelu).then(Linear::new(64, 8));
+/// assert_eq!(Residual(block).forward(&params.child("block"), x)?.shape(), x.shape());
+/// assert!(Residual(Linear::new(8, 64)).forward(&params.child("other"), x).is_err());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Residual<M>(pub M);
 

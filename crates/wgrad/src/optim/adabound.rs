@@ -24,6 +24,17 @@ use crate::optim::{
 ///
 /// Differs: torch, optax and keras have no such optimizer; the authors' code agrees, and decays by `weight_decay·p` in its decoupled form,
 /// which is not here; the paper divides the rate by `√t`.
+///
+/// ```
+/// use wgrad::optim::{AdaBound, Optimization};
+///
+/// // The rate of Adam, and the bounds that it is clipped into, which meet at `final_lr`.
+/// let optimization = Optimization::new(AdaBound { final_lr: 0.25, gamma: 1.0, ..AdaBound::default() });
+/// assert_eq!(optimization.scalars(1, 1.0)[1..], [0.25 / 2.0, 0.25 * 2.0]);
+/// assert_eq!(optimization.scalars(3, 1.0)[1..], [0.25 * 3.0 / 4.0, 0.25 * (1.0 + 1.0 / 3.0)]);
+/// let [_, lowest, highest] = optimization.scalars(1_000_000_000, 1.0)[..] else { panic!("three numbers are fed") };
+/// assert!((lowest - 0.25).abs() < 1e-8 && (highest - 0.25).abs() < 1e-8);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdaBound {
     /// Step size of Adam; where a schedule changes it, `final_lr` changes along; 0.001.

@@ -20,6 +20,23 @@ use crate::optim::{
 ///
 /// Differs: torch and optax agree, optax without a default for the learning rate; keras has a learning rate of 0.001, `rho` 0.95 and
 /// `eps` 1e-7, and its decay is decoupled; the paper has no learning rate and leaves `rho` and `eps` open.
+///
+/// ```
+/// use wgrad::optim::Adadelta;
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::{Initializer, Linear}};
+/// # use wgrad::train::{TrainOptions, Trainer};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![1.0], 1, vec![0.0], 1)?;
+/// # let model = Linear { weight: Initializer::Constant(1.0), bias: None, ..Linear::new(1, 1) };
+/// // The first step has a size of √(eps/(1 - rho)) = 0.02, whatever the gradient.
+/// let optimizer = Adadelta { rho: 0.75, eps: 1e-4, ..Adadelta::default() };
+/// let mut trainer = Trainer::new(&device, &model, &data, TrainOptions::new(Loss::Mse, optimizer))?;
+/// trainer.epoch(&data)?;
+/// let weight = trainer.read("weight")?.into_f32().unwrap_or_default();
+/// assert!((1.0 - weight[0] - 0.02).abs() < 1e-5, "{weight:?}");
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adadelta {
     /// Factor of the step, which has the units of the parameter by itself; 1.

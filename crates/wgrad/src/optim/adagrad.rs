@@ -19,6 +19,16 @@ use crate::optim::{
 ///
 /// Differs: torch agrees; optax and keras start the sum at 0.1 and add an `eps` of 1e-7 inside the root; optax makes no step where the
 /// sum is 0; keras has a learning rate of 0.001, and its decay is decoupled; neither of the two has `lr_decay`.
+///
+/// ```
+/// use wgrad::optim::{Adagrad, Optimization, UpdateRule};
+///
+/// let rule = Adagrad { learning_rate: 1.0, lr_decay: 0.5, initial_accumulator_value: 0.1, ..Adagrad::default() };
+/// assert_eq!(rule.slots()[0].initial, 0.1);
+/// // What the host computes for a step: the learning rate falls besides the growing sum.
+/// let rates = [1, 2, 3].map(|step| Optimization::new(rule).scalars(step, 1.0)[0]);
+/// assert_eq!(rates, [1.0, 1.0 / 1.5, 1.0 / 2.0]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adagrad {
     /// Step size; 0.01.

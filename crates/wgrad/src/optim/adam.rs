@@ -24,6 +24,23 @@ use crate::optim::{
 ///
 /// Differs: torch agrees; optax agrees, has no decay of its own, and its `eps_root` is `eps` in the root; keras adds `eps` 1e-7 to the
 /// root of the uncorrected `v`, and its decay is decoupled. None of them can leave out the correction.
+///
+/// ```
+/// use wgrad::optim::Adam;
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::{Initializer, Linear}};
+/// # use wgrad::train::{TrainOptions, Trainer};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![1000.0], 1, vec![0.0], 1)?;
+/// # let model = Linear { weight: Initializer::Constant(1.0), bias: None, ..Linear::new(1, 1) };
+/// // The gradient is two millions; the first step is as long as the learning rate.
+/// let optimizer = Adam { learning_rate: 0.25, ..Adam::default() };
+/// let mut trainer = Trainer::new(&device, &model, &data, TrainOptions::new(Loss::Mse, optimizer))?;
+/// trainer.epoch(&data)?;
+/// let weight = trainer.read("weight")?.into_f32().unwrap_or_default();
+/// assert!((weight[0] - 0.75).abs() < 1e-6, "{weight:?}");
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
     /// Step size; 0.001.

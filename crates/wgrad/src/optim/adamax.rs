@@ -21,6 +21,15 @@ use crate::optim::{
 ///
 /// Differs: torch agrees; optax agrees, without a default for the learning rate and without decay; keras adds `eps` 1e-7 after the
 /// maximum and has a learning rate of 0.001, and its decay is decoupled; the paper has no `eps`.
+///
+/// ```
+/// use wgrad::optim::{Adamax, Optimization};
+///
+/// // What `m/u` is multiplied by: the mean is corrected for its start at 0, the maximum needs no correction.
+/// let optimization = Optimization::new(Adamax { learning_rate: 0.5, beta1: 0.75, ..Adamax::default() });
+/// assert_eq!(optimization.scalars(1, 1.0), [0.5 / 0.25]);
+/// assert_eq!(optimization.scalars(10_000, 1.0), [0.5]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adamax {
     /// Step size; 0.002.
@@ -38,6 +47,15 @@ pub struct Adamax {
 }
 
 /// Where [`Adamax`] adds `eps`.
+///
+/// ```
+/// use wgrad::optim::{Adamax, AdamaxEps};
+///
+/// assert_eq!(Adamax::default().eps_placement, AdamaxEps::InMaximum);
+/// // As keras has it.
+/// let keras = Adamax { learning_rate: 1e-3, eps: 1e-7, eps_placement: AdamaxEps::AfterMaximum, ..Adamax::default() };
+/// assert_eq!(keras.beta2, Adamax::default().beta2);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdamaxEps {
     /// To the absolute value of the gradient: it becomes part of the state, and fades with it.

@@ -25,6 +25,21 @@ use crate::optim::{
 ///
 /// Differs: torch agrees; optax agrees with `weight_decay` 1e-4; keras adds `eps` 1e-7 to the root of the uncorrected `v` and has
 /// `weight_decay` 0.004; the paper scales the decay by the schedule alone.
+///
+/// ```
+/// use wgrad::optim::{AdamW, Optimization, ParameterGroup, Schedules};
+/// use wgrad::schedule::{Chain, Cosine};
+///
+/// // A warm-up, then half a wave of a cosine; and no decay of biases.
+/// let optimizer = AdamW { weight_decay: 0.05, ..AdamW::default() };
+/// let cosine = Cosine { periodic: false, ..Cosine::new(3e-4, 9_900) };
+/// let schedules = Schedules::learning_rate(Chain::warmup(100, cosine));
+/// let biases = ParameterGroup::with("*.bias", AdamW { weight_decay: 0.0, ..optimizer }, schedules.clone());
+/// let optimization = Optimization { schedules, groups: vec![biases], ..Optimization::new(optimizer) };
+/// optimization.validate()?;
+/// assert_eq!([101, 10_001].map(|step| optimization.learning_rate(step)), [3e-4, 0.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamW {
     /// Step size; 0.001.

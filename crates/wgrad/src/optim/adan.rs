@@ -21,6 +21,15 @@ use crate::optim::{
 ///
 /// Differs: torch and keras have none; the authors' code agrees, in which the betas are 1 minus those of the paper; optax multiplies
 /// differences by `1 - beta2` where code and paper have `beta2`, and adds the decay to the step; the paper does not correct the means.
+///
+/// ```
+/// use wgrad::optim::{Adan, Optimizer, UpdateRule};
+///
+/// // Four tensors for each parameter: more than any other keeps.
+/// let kept = |rule: &dyn UpdateRule| rule.slots().len();
+/// assert_eq!(kept(&Adan::default()), 4);
+/// assert!(Optimizer::all().iter().all(|optimizer| kept(optimizer.rule()) <= 4));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adan {
     /// Step size; 0.001.

@@ -24,6 +24,16 @@ use crate::optim::{
 /// Differs: torch, as `Adam` with `amsgrad`, agrees; optax takes the maximum of corrected means, has a switch for each of the two
 /// corrections, and no decay of its own; keras, as `Adam` with `amsgrad`, takes the maximum of raw means and adds `eps` 1e-7 to its
 /// uncorrected root, and its decay is decoupled; the paper corrects nothing and has no `eps`.
+///
+/// ```
+/// use wgrad::optim::{AmsGrad, Optimization, UpdateRule};
+///
+/// let names: Vec<_> = AmsGrad::default().slots().iter().map(|slot| slot.name).collect();
+/// assert_eq!(names, ["m", "v", "w"], "half as much again as Adam keeps");
+/// // As in the paper; then nothing but the learning rate depends on the step.
+/// let paper = AmsGrad { bias_correction: false, eps: 0.0, ..AmsGrad::default() };
+/// assert_eq!(Optimization::new(paper).scalars(1, 1.0), [0.001]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AmsGrad {
     /// Step size; 0.001.
@@ -43,6 +53,15 @@ pub struct AmsGrad {
 }
 
 /// Of what [`AmsGrad`] takes the maximum. The two agree without correction.
+///
+/// ```
+/// use wgrad::optim::{AmsGrad, AmsGradMaximum, Optimization};
+///
+/// // At the first step, v is a quarter of g². Its maximum is corrected when it divides, by 1/√c2, or before, by 1/c2.
+/// let scale = |maximum| Optimization::new(AmsGrad { beta2: 0.75, maximum, ..AmsGrad::default() }).scalars(1, 1.0)[1];
+/// assert_eq!(scale(AmsGradMaximum::Raw), 2.0);
+/// assert_eq!(scale(AmsGradMaximum::Corrected), 4.0);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AmsGradMaximum {
     /// Of the means as they are; the correction of the present step is applied to the maximum.

@@ -12,9 +12,41 @@ use crate::optim::{
 };
 
 /// Name of the feed that brings [`Optimization::scalars`]: f32, one element for each.
+///
+/// ```
+/// use wgrad::optim::{Momentum, Optimization, SCALARS_FEED, State};
+/// # use wgrad::{Builder, Init, Role, Scalar, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let w = builder.variable("w", TensorType::f32([3]), Init::Fill(Scalar::F32(1.0)), Role::Parameter)?;
+/// let optimization = Optimization::new(Momentum::default());
+/// State::declare(&builder, &optimization, &[w])?;
+/// let shape = builder.with(|graph| {
+///     let feed = graph.find_feed(SCALARS_FEED).expect("it is declared");
+///     graph.feeds()[feed.index()].ty.shape.clone()
+/// });
+/// assert_eq!(*shape, [optimization.scalars(1, 1.0).len()]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 pub const SCALARS_FEED: &str = "optimizer.scalars";
 
 /// What the optimizers keep in a graph: declared once, used by every entry that trains.
+///
+/// ```
+/// use wgrad::optim::{Adam, Optimization, ParameterGroup, State};
+/// use wgrad::{Builder, Init, Role, Scalar, TensorType};
+///
+/// let builder = Builder::new();
+/// let parameter = |name| builder.variable(name, TensorType::f32([4]), Init::Fill(Scalar::F32(0.0)), Role::Parameter);
+/// let parameters = [parameter("body.w")?, parameter("head.w")?];
+/// let groups = vec![ParameterGroup::frozen("body.*")];
+/// let state = State::declare(&builder, &Optimization { groups, ..Optimization::new(Adam::default()) }, &parameters)?;
+/// assert_eq!(state.trained().len(), 1);
+/// let slots = ["body.w.adam.m", "head.w.adam.m", "head.w.adam.v"];
+/// let found = slots.map(|name| builder.with(|graph| graph.find_variable(name)).is_some());
+/// assert_eq!(found, [false, true, true]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct State<'g> {
     feed: Tensor<'g>,
@@ -41,6 +73,19 @@ struct Kept<'g> {
 }
 
 /// Optimizers applied to gradients.
+///
+/// ```
+/// use wgrad::optim::{Momentum, Optimization, apply};
+/// # use wgrad::{Builder, Init, Role, Scalar, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let w = builder.variable("w", TensorType::f32([3]), Init::Fill(Scalar::F32(1.0)), Role::Parameter)?;
+/// # let gradient = builder.grad(w.square()?.sum_all()?, &[w])?[0];
+/// let applied = apply(&builder, &Optimization::new(Momentum::default()), &[(w, gradient)])?;
+/// assert_eq!(applied.updates.len(), 2, "the parameter and its velocity");
+/// assert_eq!(applied.feeds.len(), 1, "the numbers of the step; noise would take a random state, too");
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Applied {
     /// New values of all parameters and their state.
@@ -52,6 +97,32 @@ pub struct Applied {
 /// Applies optimizers to parameters with their gradients, which may be any nodes of the parameters' shapes; those of frozen
 /// parameters are not looked at. Declares the feed and the state variables; where several entries train the same parameters, use
 /// [`State`].
+///
+/// ```
+/// use wgrad::optim::{Optimization, Sgd, apply};
+/// use wgrad::plan::Source;
+/// use wgrad::{Builder, Entry, EntryId, HostSlice, Init, Program, Role, Scalar, TensorType, lower};
+/// # use wgrad::{BackendChoice, Device, DeviceSelector};
+///
+/// // Gradient descent on w² from 3, without a model or data.
+/// let builder = Builder::new();
+/// let w = builder.variable("w", TensorType::f32([]), Init::Fill(Scalar::F32(3.0)), Role::Parameter)?;
+/// let gradient = builder.grad(w.square()?, &[w])?[0];
+/// let optimization = Optimization::new(Sgd { learning_rate: 0.25, ..Sgd::default() });
+/// let applied = apply(&builder, &optimization, &[(w, gradient)])?;
+/// let step = Entry { name: "step".to_owned(), feeds: applied.feeds, fetches: vec![], updates: applied.updates };
+/// let program = Program { graph: builder.into_graph(), entries: vec![step] };
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// let plan = lower(&program, device.backend().target())?;
+/// let mut session = device.backend().prepare(plan, Default::default())?;
+/// for step in 1..=2 {
+///     session.run(EntryId::from_index(0), &[HostSlice::F32(&optimization.scalars_f32(step.into()))])?;
+/// }
+/// let w = program.graph.find_variable("w").expect("it is declared");
+/// assert_eq!(session.read(Source::Variable(w))?.into_f32(), Some(vec![0.75]));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 ///
 /// # Errors
 /// If a hyperparameter is out of range, something is no parameter, or a gradient has another shape.

@@ -9,9 +9,43 @@ use crate::ids::variable_id;
 use crate::optim::{Average, Clip, Lookahead, Optimization};
 
 /// Name of the feed that brings [`Optimization::random_state`], where there is noise on the gradients: u32, four elements.
+///
+/// ```
+/// use wgrad::optim::{GradientNoise, Optimization, RANDOM_FEED, Sgd, State};
+/// # use wgrad::{Builder, Init, Role, Scalar, TensorType};
+///
+/// # let builder = Builder::new();
+/// # let w = builder.variable("w", TensorType::f32([3]), Init::Fill(Scalar::F32(1.0)), Role::Parameter)?;
+/// let noise = Some(GradientNoise { eta: 0.01, gamma: 0.55, seed: 7 });
+/// let optimization = Optimization { noise, ..Optimization::new(Sgd::default()) };
+/// State::declare(&builder, &optimization, &[w])?;
+/// assert!(builder.with(|graph| graph.find_feed(RANDOM_FEED)).is_some());
+/// assert_eq!(optimization.random_state(3), Some([7, 0, 3, 0]));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 pub const RANDOM_FEED: &str = "optimizer.random";
 
 /// Name of the variable that counts steps which were skipped because gradients were not finite: u32, of shape `[]`.
+///
+/// ```
+/// use wgrad::HostVec;
+/// use wgrad::data::{Batch, Targets};
+/// use wgrad::optim::{Optimization, SKIPPED, Sgd};
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::Linear};
+/// # use wgrad::train::{Residency, TrainOptions, Trainer};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![1.0], 1, vec![0.0], 1)?;
+/// let optimization = Optimization { skip_non_finite: true, ..Optimization::new(Sgd::default()) };
+/// # let options = TrainOptions { residency: Residency::Host, ..TrainOptions::new(Loss::Mse, optimization) };
+/// # let mut trainer = Trainer::new(&device, &Linear::new(1, 1), &data, options)?;
+/// let before = trainer.read("weight")?;
+/// let targets = Targets::Values { values: vec![f32::INFINITY], width: 1 };
+/// trainer.step(&Batch { rows: 1, features: vec![1.0], targets }.into())?;
+/// assert_eq!(trainer.read(SKIPPED)?, HostVec::U32(vec![1]));
+/// assert_eq!(trainer.read("weight")?, before);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 pub const SKIPPED: &str = "optimizer.skipped";
 
 /// Largest finite number of single precision.

@@ -5,6 +5,20 @@ use wgrad_core::{GraphError, Tensor};
 use crate::optim::{Base, HostNumber, Now, Number, Operands, Range, Varies};
 
 /// What decoupled weight decay is scaled by.
+///
+/// ```
+/// use wgrad::optim::{DecayScale, Optimization, SgdW};
+///
+/// // The learning rate, and what is taken off a parameter: at the full rate, and at half of it.
+/// let numbers = |decay_scale, rate_factor| {
+///     let rule = SgdW { learning_rate: 0.5, weight_decay: 0.25, decay_scale, ..SgdW::default() };
+///     Optimization::new(rule).scalars(1, rate_factor)
+/// };
+/// assert_eq!(numbers(DecayScale::LearningRate, 1.0), [0.5, 0.125]);
+/// assert_eq!(numbers(DecayScale::LearningRate, 0.5), [0.25, 0.0625]);
+/// assert_eq!(numbers(DecayScale::Schedule, 1.0), [0.5, 0.25]);
+/// assert_eq!(numbers(DecayScale::Schedule, 0.5), [0.25, 0.125]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecayScale {
     /// The learning rate: a step takes `learning_rate·weight_decay·p` off a parameter, as in torch, optax and keras.

@@ -21,6 +21,23 @@ use crate::optim::{
 /// State: `m`, the running mean of gradients; `v`, that of their squares
 ///
 /// Differs: torch has none; optax agrees; keras takes the weight decay out of the ratio and has `eps` 1e-7.
+///
+/// ```
+/// use wgrad::optim::Lamb;
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::{Initializer, Linear}};
+/// # use wgrad::train::{TrainOptions, Trainer};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![1.0], 1, vec![0.0], 1)?;
+/// # let model = Linear { weight: Initializer::Constant(8.0), bias: None, ..Linear::new(1, 1) };
+/// // A weight of 8 goes by a quarter of itself.
+/// let optimizer = Lamb { learning_rate: 0.25, ..Lamb::default() };
+/// let mut trainer = Trainer::new(&device, &model, &data, TrainOptions::new(Loss::Mse, optimizer))?;
+/// trainer.epoch(&data)?;
+/// let weight = trainer.read("weight")?.into_f32().unwrap_or_default();
+/// assert!((weight[0] - 6.0).abs() < 1e-5, "{weight:?}");
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lamb {
     /// Step size, relative to the norm of the parameter; 0.001.

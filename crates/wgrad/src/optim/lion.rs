@@ -19,6 +19,22 @@ use crate::optim::{
 ///
 /// Differs: torch has none; optax agrees with `weight_decay` 1e-3; keras has `learning_rate` 1e-3. Defaults are those of the authors'
 /// code.
+///
+/// ```
+/// use wgrad::optim::Lion;
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::{Initializer, Linear}};
+/// # use wgrad::train::{TrainOptions, Trainer};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![1.0, 100.0], 2, vec![0.0], 1)?;
+/// # let model = Linear { weight: Initializer::Constant(1.0), bias: None, ..Linear::new(2, 1) };
+/// // Two weights of 1 whose gradients differ by a factor of 100: both make the same step.
+/// let optimizer = Lion { learning_rate: 0.25, ..Lion::default() };
+/// let mut trainer = Trainer::new(&device, &model, &data, TrainOptions::new(Loss::Mse, optimizer))?;
+/// trainer.epoch(&data)?;
+/// assert_eq!(trainer.read("weight")?.into_f32(), Some(vec![0.75, 0.75]));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lion {
     /// Step size, a third to a tenth of what Adam takes; 1e-4.

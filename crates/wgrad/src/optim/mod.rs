@@ -3,7 +3,8 @@
 //!
 //! All that depends on the step, the learning rate or a schedule is computed by the host in double precision and fed as finished
 //! numbers through one feed, [`SCALARS_FEED`]; everything else is fixed in the graph. All parameters of a group get the same formula
-//! on the same numbers, which lets the planner update them in one dispatch.
+//! on the same numbers, which lets the planner update them in one dispatch. In the examples, `value` gives the elements of a tensor
+//! in double precision.
 //!
 //! To add an optimizer: write its page with an [`UpdateRule`], add a line to the list below, and follow the compiler.
 
@@ -53,6 +54,15 @@ macro_rules! optimizers {
         )+)+
 
         /// Every optimizer.
+        ///
+        /// ```
+        /// use wgrad::optim::{Adam, Optimizer, Sgd};
+        ///
+        /// let optimizer: Optimizer = Adam { beta1: 1.0, ..Adam::default() }.into();
+        /// assert!(optimizer.validate().is_err(), "a mean that keeps everything takes in nothing");
+        /// assert_eq!(Optimizer::all()[0], Sgd::default().into());
+        /// assert_eq!(Optimizer::all().len(), Optimizer::PAGES.len());
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq)]
         pub enum Optimizer {
             $($(
@@ -136,18 +146,26 @@ impl Optimizer {
         self.rule().name()
     }
 
-    /// Checks that every hyperparameter is in its range.
+    /// Checks that every hyperparameter is in its range, and that what the host computes of them for the first step is finite in f32.
     ///
     /// # Errors
     /// [`Error::Hyperparameter`] with the first field that is not.
+    #[expect(clippy::cast_possible_truncation, reason = "what rounding makes of the numbers is the question")]
     pub fn validate(&self) -> Result<(), Error> {
         let rule = self.rule();
         for Hyperparameter { field, value, range } in rule.hyperparameters() {
             if !range.contains(value) {
-                return Err(Error::Hyperparameter { optimizer: rule.name(), field, value, allowed: range.describe() });
+                return Err(Error::Hyperparameter { optimizer: rule.name(), field, value, allowed: range.advice(value) });
             }
         }
-        Ok(())
+        let first = rule.numbers(Schedules::default().now(self, 1, 1.0));
+        match first.into_iter().find(|number| (number.value as f32).is_infinite()) {
+            None => Ok(()),
+            Some(HostNumber { name: field, value, varies: _ }) => {
+                let allowed = "finite in f32: it is computed from the hyperparameters, one of which is too large or too small";
+                Err(Error::Hyperparameter { optimizer: rule.name(), field, value, allowed })
+            }
+        }
     }
 }
 

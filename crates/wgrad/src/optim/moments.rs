@@ -6,6 +6,19 @@ use crate::optim::{HostNumber, Hyperparameter, Now, Number, Range, Slot, Varies,
 
 /// Where `eps` is added to what a step of Adam or a relative is divided by. The means `m` and `v` are corrected for their start at 0 by
 /// `c1 = 1 - beta1^t` and `c2 = 1 - beta2^t`; both are 1 where they are not corrected.
+///
+/// ```
+/// use wgrad::optim::{Adam, EpsPlacement, Optimization};
+///
+/// // At the first step c1 is 1/2 and c2 1/4. What is fed: the factor of `m`, and that of the root or of `v`.
+/// let numbers = |eps_placement| {
+///     let rule = Adam { learning_rate: 0.5, beta1: 0.5, beta2: 0.75, eps_placement, ..Adam::default() };
+///     Optimization::new(rule).scalars(1, 1.0)
+/// };
+/// assert_eq!(numbers(EpsPlacement::CorrectedRoot), [0.5 / 0.5, 1.0 / 0.5]);
+/// assert_eq!(numbers(EpsPlacement::Root), [0.5 * 0.5 / 0.5]);
+/// assert_eq!(numbers(EpsPlacement::InRoot), [0.5 / 0.5, 1.0 / 0.25]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EpsPlacement {
     /// After the corrected root, `(m/c1)/(√(v/c2) + eps)`: torch and optax, Algorithm 1 of Kingma & Ba.

@@ -22,6 +22,25 @@ use crate::optim::{
 /// Differs: torch agrees, with momentum 0 unless set; optax agrees without dampening, which its `trace` does not have; keras has the
 /// learning rate in its velocity, `b <- momentum·b - learning_rate·g`, so that a change of the learning rate acts on later gradients
 /// only, and its decay is decoupled. Nesterov's method itself, with the gradient at the point looked ahead to, is `Nesterov`.
+///
+/// ```
+/// use wgrad::optim::Momentum;
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::{Initializer, Linear}};
+/// # use wgrad::train::{TrainOptions, Trainer};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![1.0], 1, vec![0.0], 1)?;
+/// # let model = Linear { weight: Initializer::Constant(1.0), bias: None, ..Linear::new(1, 1) };
+/// // The loss is the square of a weight, which is 1. The gradients of two steps are 2 and 1.5.
+/// let optimizer = Momentum { learning_rate: 0.125, momentum: 0.5, ..Momentum::default() };
+/// let mut trainer = Trainer::new(&device, &model, &data, TrainOptions::new(Loss::Mse, optimizer))?;
+/// trainer.epoch(&data)?;
+/// assert_eq!(trainer.read("weight")?.into_f32(), Some(vec![0.75]));
+/// trainer.epoch(&data)?;
+/// assert_eq!(trainer.read("weight.momentum.b")?.into_f32(), Some(vec![0.5 * 2.0 + 1.5]));
+/// assert_eq!(trainer.read("weight")?.into_f32(), Some(vec![0.75 - 0.125 * 2.5]));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Momentum {
     /// Step size; 0.001.

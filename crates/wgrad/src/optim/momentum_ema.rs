@@ -20,6 +20,17 @@ use crate::optim::{
 /// Differs: torch's SGD with `dampening` equal to `momentum` takes the first gradient whole and is neither of the two; optax agrees as a
 /// chain with `ema`, whose `debias` is `bias_correction`; keras has no such optimizer. Without correction it makes the steps of
 /// `Momentum` with a learning rate of `learning_rate·(1 - beta)`.
+///
+/// ```
+/// use wgrad::optim::{MomentumEma, Optimization};
+///
+/// // What the mean is multiplied by: with the correction more in the first steps, when it has seen little.
+/// let rule = MomentumEma { learning_rate: 0.5, beta: 0.75, ..MomentumEma::default() };
+/// let factor = |rule, step| Optimization::new(rule).scalars(step, 1.0)[0];
+/// assert_eq!([factor(rule, 1), factor(rule, 1000)], [0.5, 0.5]);
+/// let corrected = MomentumEma { bias_correction: true, ..rule };
+/// assert_eq!([factor(corrected, 1), factor(corrected, 1000)], [0.5 / 0.25, 0.5]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MomentumEma {
     /// Step size; 0.001.

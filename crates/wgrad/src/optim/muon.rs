@@ -24,6 +24,19 @@ use crate::optim::{
 ///
 /// Differs: torch agrees, but iterates in bfloat16; optax corrects the mean and has `eps` 1e-8 and no decay; keras adds gradients up
 /// instead of averaging them.
+///
+/// ```
+/// use wgrad::TensorType;
+/// use wgrad::optim::{AdamW, Muon, Optimization, ParameterGroup, Schedules, UpdateRule};
+///
+/// assert!(Muon::default().takes(&TensorType::f32([512])).is_err(), "a bias is no matrix");
+/// // AdamW for the biases and for both ends of a model of four layers.
+/// let adam = |pattern| ParameterGroup::with(pattern, AdamW::default(), Schedules::default());
+/// let groups = ["*.bias", "layers.0.*", "layers.3.*"].map(adam).to_vec();
+/// let optimization = Optimization { groups, ..Optimization::new(Muon { learning_rate: 0.02, ..Muon::default() }) };
+/// assert_eq!(optimization.class_of("layers.1.weight"), Some(0));
+/// assert_eq!(optimization.class_of("layers.1.bias"), Some(1));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Muon {
     /// Step size; 0.001.
@@ -45,6 +58,15 @@ pub struct Muon {
 }
 
 /// How [`Muon`] scales its step by the shape of the matrix.
+///
+/// ```
+/// use wgrad::optim::{AdamW, Muon, MuonScale};
+///
+/// // Steps of the size of AdamW's: its learning rate and decay can be taken over.
+/// let AdamW { learning_rate, weight_decay, .. } = AdamW::default();
+/// let muon = Muon { learning_rate, weight_decay, scale: MuonScale::MatchRmsAdamW, ..Muon::default() };
+/// assert_ne!(muon.scale, Muon::default().scale);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MuonScale {
     /// `√max(1, rows/columns)`, as Jordan has it.

@@ -26,6 +26,17 @@ use crate::optim::{
 /// Differs: torch agrees, but keeps `M` as state; here it is a function of `t` and the present `beta1`, which is the same unless a
 /// schedule drives `beta1`; optax has the form without momentum decay, and `nadamw` has `weight_decay` 1e-4; keras has momentum decay
 /// 1, a learning rate of 0.001 and `eps` 1e-7, and its decay is decoupled.
+///
+/// ```
+/// use wgrad::optim::{NAdam, Optimizer};
+///
+/// // As optax has it: without momentum decay, and with a decay of its own, as `nadamw`.
+/// let rule = NAdam { momentum_decay: None, weight_decay: 1e-4, decoupled_weight_decay: true, ..NAdam::default() };
+/// Optimizer::from(rule).validate()?;
+/// // Of no decay and one of 0 the latter keeps Nesterov's momentum at half of `beta1` for good.
+/// assert_ne!(rule, NAdam { momentum_decay: Some(0.0), ..rule });
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NAdam {
     /// Step size; 0.002.

@@ -24,6 +24,24 @@ use crate::optim::{
 ///
 /// Differs: torch, optax and keras never leave the parameters to evaluate a gradient; their `nesterov` is that of
 /// `Momentum`, which keeps the shifted point in place of the parameters.
+///
+/// ```
+/// use wgrad::optim::Nesterov;
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::{Initializer, Linear}};
+/// # use wgrad::train::{TrainOptions, Trainer};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![1.0], 1, vec![0.0], 1)?;
+/// # let model = Linear { weight: Initializer::Constant(1.0), bias: None, ..Linear::new(1, 1) };
+/// // The loss is the square of a weight, which is 1. The first step is -0.25·2, as there is no velocity yet.
+/// // The second looks ahead from 0.5 to 0.5 - 0.5·0.5 = 0.25, where the gradient is 0.5.
+/// let optimizer = Nesterov { learning_rate: 0.25, momentum: 0.5, ..Nesterov::default() };
+/// let mut trainer = Trainer::new(&device, &model, &data, TrainOptions::new(Loss::Mse, optimizer))?;
+/// trainer.epoch(&data)?;
+/// trainer.epoch(&data)?;
+/// assert_eq!(trainer.read("weight")?.into_f32(), Some(vec![0.25 - 0.25 * 0.5]));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Nesterov {
     /// Step size; 0.001.
@@ -37,6 +55,15 @@ pub struct Nesterov {
 }
 
 /// What the velocity of [`Nesterov`] is.
+///
+/// ```
+/// use wgrad::optim::{Nesterov, NesterovVelocity, Optimizer};
+///
+/// // A velocity of which everything stays moves without friction; a mean of which everything stays takes in nothing.
+/// let rule = |velocity| Optimizer::from(Nesterov { momentum: 1.0, velocity, ..Nesterov::default() });
+/// assert!(rule(NesterovVelocity::Step).validate().is_ok());
+/// assert!(rule(NesterovVelocity::Mean).validate().is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NesterovVelocity {
     /// The last step; the learning rate is in it.

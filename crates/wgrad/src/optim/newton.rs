@@ -29,6 +29,21 @@ const DIRECT_MAX: usize = 64;
 /// State: none
 ///
 /// Differs: torch and optax have L-BFGS, which estimates the curvature from gradients; keras has none.
+///
+/// ```
+/// use wgrad::optim::Newton;
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::Linear};
+/// # use wgrad::train::{TrainOptions, Trainer};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// // Points on the line 2·x + 1. The squared error is quadratic in slope and offset, so one step is all it takes.
+/// let data = Dataset::values(vec![0.0, 1.0, 3.0], 1, vec![1.0, 3.0, 7.0], 1)?;
+/// let options = TrainOptions::new(Loss::Mse, Newton::default());
+/// let mut trainer = Trainer::new(&device, &Linear::new(1, 1), &data, options)?;
+/// trainer.epoch(&data)?;
+/// assert!((trainer.predict(&[10.0])?[0] - 21.0).abs() < 1e-3);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Newton {
     /// Share of the step that is made; 1.
@@ -40,6 +55,15 @@ pub struct Newton {
 }
 
 /// How [`Newton`] solves for its step.
+///
+/// ```
+/// use wgrad::optim::{Newton, NewtonSolver, UpdateRule};
+///
+/// assert!(Newton::default().takes_together(64).is_ok());
+/// assert!(Newton::default().takes_together(65).is_err(), "too many for a matrix");
+/// let solver = NewtonSolver::ConjugateGradients { iterations: 20, tolerance: 1e-4 };
+/// assert!(Newton { solver, damping: 0.1, ..Newton::default() }.takes_together(100_000).is_ok());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum NewtonSolver {
     /// From the whole matrix and its Cholesky factors; for at most 64 elements of all parameters together, because a pass through the

@@ -5,6 +5,14 @@ use std::ops::BitOr;
 use wgrad_core::{Arg, GraphError, Tensor};
 
 /// The step that numbers are computed for, with what schedules make of the hyperparameters that they can drive.
+///
+/// ```
+/// use wgrad::optim::Now;
+///
+/// let now = Now { step: 2, learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0 };
+/// // The weights of a running mean that keeps half: a quarter is still with its start at 0.
+/// assert_eq!(now.correction(0.5), 1.0 - 0.25);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Now {
     /// The step, counted from 1.
@@ -30,6 +38,15 @@ impl Now {
 }
 
 /// What a number depends on, besides the hyperparameters that never change.
+///
+/// ```
+/// use wgrad::optim::Varies;
+///
+/// let both = Varies::STEP | Varies::RATE;
+/// assert!(both.meets(Varies::RATE));
+/// assert!(!both.meets(Varies::MOMENTUM | Varies::DECAY));
+/// assert!(!Varies::NEVER.meets(Varies::NEVER));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Varies(u8);
 
@@ -60,6 +77,18 @@ impl BitOr for Varies {
 }
 
 /// A number that the host computes for a step, in double precision, and rounds once.
+///
+/// ```
+/// use wgrad::optim::{Adam, HostNumber, Now, UpdateRule, Varies};
+///
+/// let now = Now { step: 1, learning_rate: 0.001, momentum: 0.9, weight_decay: 0.0 };
+/// let numbers = Adam::default().numbers(now);
+/// let beta2 = numbers.iter().find(|number| number.name == "beta2").copied();
+/// assert_eq!(beta2, Some(HostNumber::fixed("beta2", 0.999)));
+/// // One that changes from step to step is fed.
+/// let rate = numbers.iter().find(|number| number.name == "learning_rate/c1").expect("Adam has it");
+/// assert!(rate.varies.meets(Varies::STEP) && (rate.value - 0.01).abs() < 1e-12);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HostNumber {
     /// Its name in the formula.
@@ -88,6 +117,20 @@ impl HostNumber {
 }
 
 /// A number in a formula on graph nodes.
+///
+/// ```
+/// use wgrad::optim::Number;
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let x = builder.constant_f64(&[1.0, 2.0, 4.0], [3])?;
+/// assert_eq!(value(Number::Fixed(3.0).times(x)?)?, [3.0, 6.0, 12.0]);
+/// assert_eq!(value(Number::Fed(builder.scalar(3.0)).over(x)?)?, [3.0, 1.5, 0.75]);
+/// // A fixed 1 costs nothing.
+/// assert_eq!(Number::Fixed(1.0).times(x)?.id(), x.id());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub enum Number<'g> {
     /// Part of the graph.

@@ -9,6 +9,21 @@ use crate::optim::{Hyperparameter, Optimizer, Range, Schedules, UpdateRule};
 /// Order of a step: gradients of micro-batches add up ([`Optimization::accumulate`]), noise is added ([`GradientNoise`]), they are
 /// clipped ([`Clip`]), the optimizers of the groups improve their parameters, then [`Lookahead`] and [`Average`] follow them. A step
 /// on gradients that are not finite changes nothing where [`Optimization::skip_non_finite`] is set.
+///
+/// ```
+/// use wgrad::optim::{AdamW, Average, Clip, Optimization, Schedules};
+/// use wgrad::schedule::OneCycle;
+///
+/// let optimization = Optimization {
+///     schedules: Schedules::learning_rate(OneCycle::new(0.01, 1000)),
+///     clip: Some(Clip::GlobalNorm { max: 1.0, eps: 1e-6 }),
+///     average: Some(Average { decay: 0.999 }),
+///     ..Optimization::new(AdamW::default())
+/// };
+/// optimization.validate()?;
+/// assert_eq!(optimization.learning_rate(1), 0.01 / 25.0);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Optimization {
     /// What improves the parameters that no group names.
@@ -33,6 +48,20 @@ pub struct Optimization {
 }
 
 /// Parameters that are treated otherwise than the rest.
+///
+/// ```
+/// use wgrad::optim::{AdamW, Optimization, ParameterGroup, Schedules, Sgd};
+///
+/// let groups = vec![
+///     ParameterGroup::frozen("layers.0.*"),
+///     ParameterGroup::with("*.bias", Sgd::default(), Schedules::default()),
+/// ];
+/// let optimization = Optimization { groups, ..Optimization::new(AdamW::default()) };
+/// // The first that matches counts. Class 0 is the rest.
+/// assert_eq!(optimization.class_of("layers.0.bias"), None);
+/// assert_eq!(optimization.class_of("layers.1.bias"), Some(1));
+/// assert_eq!(optimization.class_of("layers.1.weight"), Some(0));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParameterGroup {
     /// Names of the parameters: see [`matches_pattern`].
@@ -42,6 +71,16 @@ pub struct ParameterGroup {
 }
 
 /// What is done with the parameters of a group.
+///
+/// ```
+/// use wgrad::optim::{ParameterGroup, Schedules, Sgd, Treatment};
+///
+/// let slow = Sgd { learning_rate: 1e-5, ..Sgd::default() };
+/// let treatment = Treatment::Optimize(slow.into(), Schedules::default());
+/// let group = ParameterGroup { pattern: "body.*".to_owned(), treatment };
+/// assert_eq!(group, ParameterGroup::with("body.*", slow, Schedules::default()));
+/// assert_eq!(ParameterGroup::frozen("body.*").treatment, Treatment::Frozen);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "there are as many as groups of parameters")]
 pub enum Treatment {
@@ -52,6 +91,27 @@ pub enum Treatment {
 }
 
 /// A bound on the gradients.
+///
+/// ```
+/// use wgrad::optim::{Clip, Optimization, Sgd};
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::{Initializer, Linear}};
+/// # use wgrad::train::{TrainOptions, Trainer};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![6.0, 8.0], 2, vec![13.0], 1)?;
+/// # let model = Linear { weight: Initializer::Constant(1.0), bias: None, ..Linear::new(2, 1) };
+/// // Two weights of 1 whose gradient is [12, 16], of norm 20.
+/// let optimizer = Sgd { learning_rate: 0.5, ..Sgd::default() };
+/// let mut after = |clip| {
+///     let optimization = Optimization { clip: Some(clip), ..Optimization::new(optimizer) };
+///     let mut trainer = Trainer::new(&device, &model, &data, TrainOptions::new(Loss::Mse, optimization))?;
+///     trainer.epoch(&data)?;
+///     trainer.read("weight").map(|weight| weight.into_f32())
+/// };
+/// assert_eq!(after(Clip::GlobalNorm { max: 5.0, eps: 0.0 })?, Some(vec![1.0 - 0.5 * 3.0, 1.0 - 0.5 * 4.0]));
+/// assert_eq!(after(Clip::Value { max: 14.0 })?, Some(vec![1.0 - 0.5 * 12.0, 1.0 - 0.5 * 14.0]));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Clip {
     /// Every element is brought into `[-max, max]`, as torch's `clip_grad_value_` does.
@@ -70,6 +130,16 @@ pub enum Clip {
 }
 
 /// Normal noise of variance `eta/(1 + t)^gamma` on every gradient, `t` counted from 0 (Neelakantan et al. 2015).
+///
+/// ```
+/// use wgrad::optim::{GradientNoise, Optimization, Sgd};
+///
+/// let noise = GradientNoise { eta: 0.25, gamma: 1.0, seed: 7 };
+/// assert_eq!([noise.std(0), noise.std(3)], [0.5, 0.25]);
+/// // It is fed beside the learning rate; the first step has update number 0.
+/// let optimization = Optimization { noise: Some(noise), ..Optimization::new(Sgd::default()) };
+/// assert_eq!(optimization.scalars(1, 1.0), [0.001, 0.5]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GradientNoise {
     /// Variance at the first step; the paper takes 0.01, 0.3 or 1.
@@ -82,6 +152,16 @@ pub struct GradientNoise {
 
 /// Slow weights: after every `k`-th step `slow <- slow + alpha·(fast - slow)`, `fast <- slow`; the optimizer's state is kept (Zhang et
 /// al. 2019). They start at the parameters' initial values.
+///
+/// ```
+/// use wgrad::optim::{Adam, Lookahead, Optimization};
+///
+/// let lookahead = Some(Lookahead { k: 5, alpha: 0.5 });
+/// let optimization = Optimization { lookahead, ..Optimization::new(Adam::default()) };
+/// // The last number that is fed says in which steps the weights meet.
+/// let meets = |step| optimization.scalars(step, 1.0).last().copied();
+/// assert_eq!([4, 5, 6, 10].map(meets), [Some(0.0), Some(1.0), Some(0.0), Some(1.0)]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lookahead {
     /// Steps between two meetings; 5.
@@ -91,6 +171,25 @@ pub struct Lookahead {
 }
 
 /// A running mean of the parameters, `mean <- decay·mean + (1 - decay)·p` after every step, which starts at their initial values.
+///
+/// ```
+/// use wgrad::optim::{Average, Optimization, Sgd};
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::{Initializer, Linear}};
+/// # use wgrad::train::{TrainOptions, Trainer};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![1.0], 1, vec![0.0], 1)?;
+/// # let model = Linear { weight: Initializer::Constant(1.0), bias: None, ..Linear::new(1, 1) };
+/// // The loss is the square of a weight; a step takes that from 1 to 0, and its mean to 1/2.
+/// let average = Some(Average { decay: 0.5 });
+/// let optimization = Optimization { average, ..Optimization::new(Sgd { learning_rate: 0.5, ..Sgd::default() }) };
+/// let mut trainer = Trainer::new(&device, &model, &data, TrainOptions::new(Loss::Mse, optimization))?;
+/// trainer.epoch(&data)?;
+/// assert_eq!(trainer.read("weight")?.into_f32(), Some(vec![0.0]));
+/// // Predictions and evaluations are the mean's.
+/// assert_eq!(trainer.predict(&[1.0])?, [0.5]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Average {
     /// How much of the mean stays; 0.999.
@@ -105,6 +204,15 @@ impl GradientNoise {
 }
 
 /// When numbers are needed. The number of a step turns into its moment by `.into()`.
+///
+/// ```
+/// use wgrad::optim::{Moment, Optimization, Sgd};
+///
+/// assert_eq!(Moment::from(7), Moment { step: 7, rate_factor: 1.0, share: 1.0 });
+/// // The shorter one of two batches that make a step: 10 of 40 rows.
+/// let optimization = Optimization { accumulate: 2, ..Optimization::new(Sgd::default()) };
+/// assert_eq!(optimization.scalars_at(Moment { step: 1, rate_factor: 0.5, share: 0.25 }), [0.0005, 0.25]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moment {
     /// The step, counted from 1.
@@ -180,7 +288,7 @@ impl Optimization {
             numbers.push(Hyperparameter::new("average.decay", decay, Range::UpToOne));
         }
         if let Some(Hyperparameter { field, value, range }) = numbers.into_iter().find(|n| !n.range.contains(n.value)) {
-            return Err(Error::Hyperparameter { optimizer: "optimization", field, value, allowed: range.describe() });
+            return Err(Error::Hyperparameter { optimizer: "optimization", field, value, allowed: range.advice(value) });
         }
         if let Some(rule) = self.classes().map(|(optimizer, _)| optimizer.rule()).find(|rule| rule.is_sparse()) {
             self.validate_whole(rule)?;
@@ -306,6 +414,15 @@ impl ParameterGroup {
 }
 
 /// Whether a name matches a pattern, in which `*` stands for any characters, none included: `layers.0.*`, `*.bias`.
+///
+/// ```
+/// use wgrad::optim::matches_pattern;
+///
+/// assert!(matches_pattern("layers.*.weight", "layers.0.weight"));
+/// assert!(matches_pattern("*", "layers.0.weight"));
+/// // A pattern is the whole name, not a part of it.
+/// assert!(!matches_pattern("weight", "layers.0.weight"));
+/// ```
 pub fn matches_pattern(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();

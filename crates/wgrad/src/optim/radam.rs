@@ -30,6 +30,22 @@ use crate::optim::{
 ///
 /// Differs: torch agrees; optax adds `eps` after the corrected root, adapts from `rho` at the threshold on, and has no decay of its own;
 /// keras has no RAdam; the paper's threshold is 4, which begins one step earlier with `beta2` 0.999.
+///
+/// ```
+/// use wgrad::optim::RAdam;
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::{Initializer, Linear}};
+/// # use wgrad::train::{TrainOptions, Trainer};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![1.0], 1, vec![0.0], 1)?;
+/// # let model = Linear { weight: Initializer::Constant(1.0), bias: None, ..Linear::new(1, 1) };
+/// // The loss is the square of a weight, which is 1. The first step is one of gradient descent: rate times gradient.
+/// let optimizer = RAdam { learning_rate: 0.125, beta1: 0.5, ..RAdam::default() };
+/// let mut trainer = Trainer::new(&device, &model, &data, TrainOptions::new(Loss::Mse, optimizer))?;
+/// trainer.epoch(&data)?;
+/// assert_eq!(trainer.read("weight")?.into_f32(), Some(vec![1.0 - 0.125 * 2.0]));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RAdam {
     /// Step size; 0.001.

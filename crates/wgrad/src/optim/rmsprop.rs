@@ -24,6 +24,16 @@ use crate::optim::{
 /// Differs: torch takes no maximum, which only mends what rounding makes negative, and agrees in the rest; optax and keras have
 /// `alpha` 0.9, `eps` inside the root and the learning rate inside the velocity, so that a change of it acts on later gradients only;
 /// keras has a learning rate of 0.001 and `eps` 1e-7, and its decay is decoupled.
+///
+/// ```
+/// use wgrad::optim::{RmsProp, UpdateRule};
+///
+/// // What is kept for each parameter depends on the variant.
+/// let names = |rule: RmsProp| rule.slots().iter().map(|slot| slot.name).collect::<Vec<_>>();
+/// assert_eq!(names(RmsProp::default()), ["v"]);
+/// assert_eq!(names(RmsProp { momentum: 0.9, ..RmsProp::default() }), ["v", "b"]);
+/// assert_eq!(names(RmsProp { centered: true, momentum: 0.9, ..RmsProp::default() }), ["v", "a", "b"]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RmsProp {
     /// Step size; 0.01.

@@ -5,6 +5,19 @@ use wgrad_core::{GraphError, Tensor, TensorType};
 use crate::optim::{HostNumber, Now, Number};
 
 /// An optimizer's definition. Implementations are the variants of [`Optimizer`](crate::optim::Optimizer).
+///
+/// ```
+/// use wgrad::optim::{Optimizer, UpdateRule};
+///
+/// // What is common to all of them can be asked of each.
+/// let named = |which: fn(&dyn UpdateRule) -> bool| {
+///     let all = Optimizer::all();
+///     all.iter().filter(|optimizer| which(optimizer.rule())).map(Optimizer::name).collect::<Vec<_>>()
+/// };
+/// assert_eq!(named(|rule| rule.is_sparse()), ["sparse_adam"]);
+/// assert_eq!(named(|rule| rule.differentiates_gradients()), ["newton"]);
+/// assert_eq!(named(|rule| rule.slots().is_empty()), ["sgd", "newton"]);
+/// ```
 pub trait UpdateRule: std::fmt::Debug {
     /// Its name, in lower case.
     fn name(&self) -> &'static str;
@@ -73,6 +86,15 @@ pub trait UpdateRule: std::fmt::Debug {
 }
 
 /// The hyperparameters that schedules can drive.
+///
+/// ```
+/// use wgrad::optim::{AdamW, Base, Lion, UpdateRule};
+///
+/// // A schedule of the momentum drives `beta1`, under whatever name.
+/// let base = Base { learning_rate: 1e-3, momentum: Some(0.9), weight_decay: Some(0.01) };
+/// assert_eq!(AdamW::default().base(), base);
+/// assert_eq!(Lion::default().base().momentum, Some(Lion::default().beta1));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Base {
     /// Step size.
@@ -84,6 +106,14 @@ pub struct Base {
 }
 
 /// One number of an optimizer.
+///
+/// ```
+/// use wgrad::optim::{Adam, Hyperparameter, Range, UpdateRule};
+///
+/// let fields = Adam::default().hyperparameters();
+/// assert_eq!(fields[1], Hyperparameter::new("beta1", 0.9, Range::BelowOne));
+/// assert!(fields.iter().all(|field| field.range.contains(field.value)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hyperparameter {
     /// Name of the field.
@@ -102,6 +132,15 @@ impl Hyperparameter {
 }
 
 /// A range of hyperparameters.
+///
+/// ```
+/// use wgrad::optim::Range;
+///
+/// assert!(Range::UpToOne.contains(1.0) && !Range::BelowOne.contains(1.0));
+/// assert!(!Range::Finite.contains(f64::NAN));
+/// let least = Range::AtLeast(2.0, "at least 2, because one says nothing");
+/// assert_eq!(least.describe(), "at least 2, because one says nothing");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Range {
     /// Any number.
@@ -121,8 +160,44 @@ pub enum Range {
 }
 
 impl Range {
-    /// Whether the value is allowed. NaN never is.
+    /// Whether the value is allowed. NaN never is, nor is a number that f32, in which devices compute, turns into an infinity, a
+    /// subnormal number or 0, or into 1 where that is not allowed.
+    ///
+    /// ```
+    /// use wgrad::optim::Range;
+    ///
+    /// assert!(Range::NonNegative.contains(1e-30) && !Range::NonNegative.contains(1e-50));
+    /// assert!(Range::BelowOne.contains(0.999) && !Range::BelowOne.contains(1.0 - 1e-12));
+    /// ```
     pub fn contains(self, v: f64) -> bool {
+        self.spans(v) && self.lost_in_f32(v).is_none()
+    }
+
+    /// What a value that is not allowed should be instead, in words: [`Range::describe`], or what f32 makes of it.
+    ///
+    /// ```
+    /// use wgrad::optim::Range;
+    ///
+    /// assert_eq!(Range::NonNegative.advice(-1.0), "at least 0 and finite");
+    /// assert_eq!(Range::NonNegative.advice(1e39), "0 or between 1.2e-38 and 3.4e38 in size: f32 has no other numbers");
+    /// ```
+    pub fn advice(self, v: f64) -> &'static str {
+        let lost = self.lost_in_f32(v).filter(|_| self.spans(v));
+        lost.unwrap_or_else(|| self.describe())
+    }
+
+    /// What is allowed instead of a number that single precision turns into another kind of number.
+    #[expect(clippy::cast_possible_truncation, reason = "what rounding makes of it is the question")]
+    fn lost_in_f32(self, v: f64) -> Option<&'static str> {
+        let single = v as f32;
+        if v != 0.0 && !single.is_normal() {
+            return Some("0 or between 1.2e-38 and 3.4e38 in size: f32 has no other numbers");
+        }
+        (matches!(self, Self::BelowOne) && single >= 1.0).then_some("at most 0.99999994: f32 has no larger number below 1")
+    }
+
+    /// Whether the value lies in the range, as a number of double precision.
+    fn spans(self, v: f64) -> bool {
         match self {
             Self::Finite => v.is_finite(),
             Self::NonNegative => v >= 0.0 && v.is_finite(),
@@ -147,6 +222,14 @@ impl Range {
 }
 
 /// Something that the optimizer keeps between steps.
+///
+/// ```
+/// use wgrad::optim::{Adagrad, Momentum, Slot, UpdateRule};
+///
+/// assert_eq!(Momentum::default().slots(), [Slot::zero("b")]);
+/// let started = Adagrad { initial_accumulator_value: 0.1, ..Adagrad::default() };
+/// assert_eq!(started.slots(), [Slot { initial: 0.1, ..Slot::zero("s") }]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slot {
     /// Name, unique in the optimizer.
@@ -158,6 +241,18 @@ pub struct Slot {
 }
 
 /// The shape of a slot.
+///
+/// ```
+/// use wgrad::optim::{Optimizer, SlotShape, Swats, SwatsScope, UpdateRule};
+///
+/// let numbers: Vec<_> = Swats { scope: SwatsScope::PerTensor, ..Swats::default() }
+///     .slots()
+///     .into_iter()
+///     .filter(|slot| slot.shape == SlotShape::Scalar)
+///     .map(|slot| slot.name)
+///     .collect();
+/// assert_eq!(numbers, ["phase", "lambda", "rate"]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlotShape {
     /// That of the parameter.
@@ -179,6 +274,19 @@ impl Slot {
 }
 
 /// What the formula of one parameter is made of.
+///
+/// ```
+/// use wgrad::optim::{Number, Operands};
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let (parameter, gradient) = (builder.scalar(4.0), builder.scalar(1.0));
+/// let operands = Operands { parameter, gradient, state: &[], numbers: &[] };
+/// assert_eq!(value(operands.gradient_with_l2(Number::Fixed(0.5))?)?, [1.0 + 0.5 * 4.0]);
+/// assert_eq!(value(operands.stepped(gradient, Number::Fixed(0.5))?)?, [4.0 - (1.0 + 0.5 * 4.0)]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Operands<'a, 'g> {
     /// The parameter before the step.
@@ -203,6 +311,17 @@ impl<'g> Operands<'_, 'g> {
 
 /// The mean `keep·mean + take·x` that runs along with the steps.
 ///
+/// ```
+/// use wgrad::optim::{Number, running};
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let mean = running(builder.scalar(8.0), Number::Fixed(0.75), builder.scalar(4.0), Number::Fixed(0.25))?;
+/// assert_eq!(value(mean)?, [7.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
 /// # Errors
 /// If the operands do not fit each other.
 pub fn running<'g>(
@@ -215,6 +334,25 @@ pub fn running<'g>(
 }
 
 /// What a formula gives for one parameter.
+///
+/// ```
+/// use wgrad::optim::{Group, GroupValues, NewValues};
+///
+/// // The formula of an optimizer that goes by the gradient itself and keeps the last one.
+/// fn formula<'g>(group: &Group<'g>) -> Result<GroupValues<'g>, wgrad::GraphError> {
+///     group.each(|operands| {
+///         let parameter = operands.parameter.sub(operands.gradient)?;
+///         Ok(NewValues { parameter, state: vec![operands.gradient] })
+///     })
+/// }
+/// # use wgrad::optim::Member;
+/// # let builder = wgrad::Builder::new();
+/// # let (p, g) = (builder.constant_f64(&[1.0, 2.0], [2])?, builder.constant_f64(&[0.5, 0.5], [2])?);
+/// # let members = vec![Member { parameter: p, gradient: g, state: vec![g] }];
+/// let values = formula(&Group { members, shared: vec![], numbers: vec![] })?;
+/// assert_eq!(*values.members[0].parameter.shape(), [2]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct NewValues<'g> {
     /// The parameter after the step.
@@ -224,6 +362,22 @@ pub struct NewValues<'g> {
 }
 
 /// What the formula of a group is made of.
+///
+/// ```
+/// use wgrad::optim::{Group, Member, Number, Sgd, UpdateRule};
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let member = |p, g| Member { parameter: builder.scalar(p), gradient: builder.scalar(g), state: vec![] };
+/// // The numbers of gradient descent: learning rate and weight decay.
+/// let numbers = vec![Number::Fixed(0.25), Number::Fixed(0.0)];
+/// let group = Group { members: vec![member(1.0, 2.0), member(3.0, -4.0)], shared: vec![], numbers };
+/// let values = Sgd::default().update(&group)?;
+/// assert_eq!(value(values.members[0].parameter)?, [0.5]);
+/// assert_eq!(value(values.members[1].parameter)?, [4.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Group<'g> {
     /// Its parameters, in order of declaration.
@@ -235,6 +389,17 @@ pub struct Group<'g> {
 }
 
 /// A parameter of a group.
+///
+/// ```
+/// use wgrad::optim::{Lion, Member, UpdateRule};
+///
+/// let builder = wgrad::Builder::new();
+/// let zeros = builder.constant_f64(&[0.0; 6], [2, 3])?;
+/// // A tensor for each slot, in order; Lion has one.
+/// let member = Member { parameter: zeros, gradient: zeros, state: vec![zeros] };
+/// assert_eq!(member.state.len(), Lion::default().slots().len());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Member<'g> {
     /// The parameter before the step.
@@ -246,6 +411,19 @@ pub struct Member<'g> {
 }
 
 /// What the formula of a group gives.
+///
+/// ```
+/// use wgrad::optim::{Group, Number, Swats, UpdateRule};
+///
+/// let builder = wgrad::Builder::new();
+/// let shared = vec![builder.scalar(0.0); 3];
+/// // Without parameters nothing happens: there are no new values, and what is shared stays as it is.
+/// let group = Group { members: vec![], shared: shared.clone(), numbers: vec![Number::Fixed(0.0); 9] };
+/// let values = Swats::default().update(&group)?;
+/// assert!(values.members.is_empty());
+/// assert_eq!(values.shared[0].id(), shared[0].id());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct GroupValues<'g> {
     /// For each parameter.

@@ -5,6 +5,19 @@ use crate::optim::{Now, Optimizer, Varies};
 use crate::schedule::Schedule;
 
 /// What drives the hyperparameters over the steps; where there is no schedule they stay as the optimizer has them.
+///
+/// ```
+/// use wgrad::optim::{Momentum, Optimization, Schedules, Sgd};
+/// use wgrad::schedule::OneCycle;
+///
+/// let rate = OneCycle::new(0.5, 1000);
+/// let schedules = Schedules { momentum: Some(rate.counterpart(0.85, 0.95).into()), ..Schedules::learning_rate(rate) };
+/// let momentum = Optimization { schedules: schedules.clone(), ..Optimization::new(Momentum::default()) };
+/// momentum.validate()?;
+/// // Plain gradient descent has no momentum to drive.
+/// assert!(Optimization { schedules, ..Optimization::new(Sgd::default()) }.validate().is_err());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Schedules {
     /// Of the learning rate.
@@ -42,7 +55,7 @@ impl Schedules {
             schedule.validate()?;
             let (highest, range) = (schedule.curve().highest(), numbers.iter().find(|n| names.contains(&n.field)));
             if let Some(number) = range.filter(|n| highest > 0.0 && !n.range.contains(highest)) {
-                return refuse(highest, number.range.describe());
+                return refuse(highest, number.range.advice(highest));
             }
         }
         Ok(())

@@ -17,6 +17,22 @@ use crate::optim::{
 ///
 /// Differs: torch agrees; optax has no decay of its own, a chain with `add_decayed_weights` in front agrees; keras has a learning rate
 /// of 0.01, and its decay is decoupled, which is the same for this formula.
+///
+/// ```
+/// use wgrad::optim::Sgd;
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::{Initializer, Linear}};
+/// # use wgrad::train::{TrainOptions, Trainer};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![1.0], 1, vec![0.0], 1)?;
+/// # let model = Linear { weight: Initializer::Constant(1.0), bias: None, ..Linear::new(1, 1) };
+/// // The loss is the square of a weight, which is 1: the gradient is 2.
+/// let options = TrainOptions::new(Loss::Mse, Sgd { learning_rate: 0.125, ..Sgd::default() });
+/// let mut trainer = Trainer::new(&device, &model, &data, options)?;
+/// trainer.epoch(&data)?;
+/// assert_eq!(trainer.read("weight")?.into_f32(), Some(vec![1.0 - 0.125 * 2.0]));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sgd {
     /// Step size; 0.001.

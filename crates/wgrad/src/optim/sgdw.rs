@@ -20,6 +20,23 @@ use crate::optim::{
 /// Differs: torch and optax have no such optimizer; in optax a chain of `trace`, `add_decayed_weights` and the learning rate agrees with
 /// the default; keras' SGD decays by `learning_rate·weight_decay` before the step and has the learning rate in its velocity; the
 /// paper's Algorithm 1 has the rate in the velocity too and scales the decay by the schedule alone.
+///
+/// ```
+/// use wgrad::optim::SgdW;
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::{Initializer, Linear}};
+/// # use wgrad::train::{TrainOptions, Trainer};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![0.0], 1, vec![0.0], 1)?;
+/// # let model = Linear { weight: Initializer::Constant(1.0), bias: None, ..Linear::new(1, 1) };
+/// // A weight of 1 that the loss does not depend on: only the decay is left, and no velocity is made of it.
+/// let optimizer = SgdW { learning_rate: 0.5, weight_decay: 0.25, ..SgdW::default() };
+/// let mut trainer = Trainer::new(&device, &model, &data, TrainOptions::new(Loss::Mse, optimizer))?;
+/// trainer.epoch(&data)?;
+/// assert_eq!(trainer.read("weight")?.into_f32(), Some(vec![1.0 - 0.5 * 0.25]));
+/// assert_eq!(trainer.read("weight.sgdw.b")?.into_f32(), Some(vec![0.0]));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SgdW {
     /// Step size; 0.001.

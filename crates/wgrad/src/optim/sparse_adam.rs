@@ -23,6 +23,27 @@ use crate::optim::{Base, Group, GroupValues, HostNumber, Hyperparameter, NewValu
 /// State: `m`, the running mean of gradients; `v`, that of their squares
 ///
 /// Differs: torch agrees; optax has none, and its `adam` moves and decays every row at every step, as keras does.
+///
+/// ```
+/// use wgrad::nn::{Embedding, Linear, Params, Sequential};
+/// use wgrad::optim::{AdamW, Optimization, ParameterGroup, Schedules, SparseAdam};
+/// # use wgrad::{Error, Tensor, data::Dataset, loss::Loss, train::{TrainOptions, TrainProgram}};
+///
+/// /// The mean of the vectors of all words.
+/// fn mean<'g>(_: &Params<'g>, words: Tensor<'g>) -> Result<Tensor<'g>, Error> {
+///     Ok(words.mean(&[1], false)?)
+/// }
+///
+/// let model = Sequential::new().then(Embedding::new(10_000, 16)).then(mean).then(Linear::new(16, 2));
+/// let table = ParameterGroup::with("0.weight", SparseAdam::default(), Schedules::default());
+/// let optimization = Optimization { groups: vec![table], ..Optimization::new(AdamW::default()) };
+/// # let data = Dataset::classes(vec![3.0, 1.0, 4.0, 1.0, 5.0, 9.0], 3, vec![0, 1], 2)?;
+/// # TrainProgram::new(&model, &data, &TrainOptions::new(Loss::cross_entropy(), optimization.clone()))?;
+/// // A mean of all parameters would have to read rows that no batch names.
+/// let averaged = Optimization { average: Some(wgrad::optim::Average { decay: 0.99 }), ..optimization };
+/// assert!(averaged.validate().is_err());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SparseAdam {
     /// Step size; 0.001.

@@ -28,6 +28,17 @@ use crate::optim::{
 ///
 /// Differs: torch, optax and keras have none. The paper takes one `eps` of 1e-9 for both `eps` and `tolerance`, which hardly ever
 /// switches; all parameters are one vector there, as in scope `Global`.
+///
+/// ```
+/// use wgrad::optim::{Optimizer, Swats};
+///
+/// // The paper's tolerance hardly ever switches; this one does when the rate has settled to a thousandth.
+/// let rule = Swats { tolerance: 1e-3, ..Swats::default() };
+/// Optimizer::from(rule).validate()?;
+/// // The rate of gradient descent follows changes of the learning rate by division, so that may not start at 0.
+/// assert!(Optimizer::from(Swats { learning_rate: 0.0, ..rule }).validate().is_err());
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Swats {
     /// Step size of Adam; 0.001.
@@ -45,6 +56,16 @@ pub struct Swats {
 }
 
 /// What has one phase in [`Swats`].
+///
+/// ```
+/// use wgrad::optim::{Swats, SwatsScope, UpdateRule};
+///
+/// // `phase`, `lambda` and `rate` are kept once, or once for each tensor.
+/// let global = Swats::default();
+/// assert_eq!((global.slots().len(), global.shared_slots().len()), (2, 3));
+/// let each = Swats { scope: SwatsScope::PerTensor, ..global };
+/// assert_eq!((each.slots().len(), each.shared_slots().len()), (5, 0));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SwatsScope {
     /// All parameters of the group: they switch together.

@@ -15,6 +15,15 @@ use crate::schedule::{Constant, Curve, Schedule, SqrtDecay, UPDATES, Warmup, val
 ///
 /// Differs: optax's `join_schedules` is the same; torch's `SequentialLR` is the same with milestones for numbers, but its
 /// pieces change the rate step by step, so where one starts from depends on what came before.
+///
+/// ```
+/// use wgrad::schedule::{Chain, Constant, Linear, Schedule};
+///
+/// // Up in 10 updates, 100 there, then down in 50. Each counts from its own start.
+/// let pieces = [(Linear::new(0.0, 1.0, 10).into(), 10), (Constant { value: 1.0 }.into(), 100)];
+/// let schedule = Schedule::from(Chain::new(pieces, Linear::new(1.0, 0.0, 50)));
+/// assert_eq!([5, 10, 109, 110, 135, 1000].map(|t| schedule.value(t)), [0.5, 1.0, 1.0, 1.0, 0.5, 0.0]);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chain {
     /// Schedules with the number of updates that each is used for.

@@ -13,6 +13,15 @@ use crate::schedule::{Curve, UPDATES, passed, updates_field, value_field, wave};
 ///
 /// Differs: torch's `CosineAnnealingLR` is periodic; optax's `cosine_decay_schedule` and keras's `CosineDecay` hold the end,
 /// which they take as a part of the initial value.
+///
+/// ```
+/// use wgrad::schedule::{Cosine, Curve};
+///
+/// let rises_again = Cosine { end: 0.25, ..Cosine::new(1.0, 100) };
+/// assert_eq!([0, 100, 200].map(|t| rises_again.value(t)), [1.0, 0.25, 1.0]);
+/// let holds = Cosine { periodic: false, ..rises_again };
+/// assert_eq!(holds.value(200), 0.25);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cosine {
     /// Value at the first update.
@@ -66,6 +75,15 @@ impl Curve for Cosine {
 /// Differs: torch also takes fractions of epochs for `t`; optax's `sgdr_schedule` is a list of pieces, each with a warm-up and
 /// a peak of its own, which is a [`Chain`](crate::schedule::Chain) here; keras's `CosineDecayRestarts` grows by 2 by default,
 /// and can lower the peaks.
+///
+/// ```
+/// use wgrad::schedule::{Curve, WarmRestarts};
+///
+/// // Waves of 10, 20, 40, … updates.
+/// let schedule = WarmRestarts { growth: 2, ..WarmRestarts::new(1.0, 10) };
+/// assert_eq!([0, 10, 30, 70].map(|t| schedule.value(t)), [1.0; 4]);
+/// assert!(schedule.value(69) < 0.01);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WarmRestarts {
     /// Value at the first update and at every restart.

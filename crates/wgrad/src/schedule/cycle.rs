@@ -18,6 +18,18 @@ use crate::schedule::{Curve, line, updates_field, validate, value_field, wave};
 ///
 /// Differs: torch drives the momentum (`beta1` where there is one) too unless told not to, here it is a schedule of its own;
 /// torch can take a function for `s`; optax and keras have none.
+///
+/// ```
+/// use wgrad::optim::Schedules;
+/// use wgrad::schedule::{Curve, Cyclic};
+///
+/// let rate = Cyclic { up: 10, down: 30, ..Cyclic::new(0.0, 1.0) };
+/// assert_eq!([0, 5, 10, 25, 40].map(|t| rate.value(t)), [0.0, 0.5, 1.0, 0.5, 0.0]);
+/// let momentum = rate.counterpart(0.75, 1.0);
+/// assert_eq!([0, 10].map(|t| momentum.value(t)), [1.0, 0.75]);
+/// let both = Schedules { momentum: Some(momentum.into()), ..Schedules::learning_rate(rate) };
+/// assert!(both.weight_decay.is_none());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cyclic {
     /// Value at the start of every cycle.
@@ -33,6 +45,16 @@ pub struct Cyclic {
 }
 
 /// How the tops of [`Cyclic`] change.
+///
+/// ```
+/// use wgrad::schedule::{Curve, Cyclic, CyclicShape};
+///
+/// let tops = |shape| [1, 3, 5].map(|t| Cyclic { up: 1, down: 1, shape, ..Cyclic::new(0.0, 1.0) }.value(t));
+/// assert_eq!(tops(CyclicShape::Triangular), [1.0, 1.0, 1.0]);
+/// assert_eq!(tops(CyclicShape::Triangular2), [1.0, 0.5, 0.25]);
+/// // By update and not by cycle.
+/// assert_eq!(tops(CyclicShape::ExpRange { gamma: 0.5 }), [0.5, 0.125, 0.03125]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CyclicShape {
     /// They do not.
@@ -111,6 +133,15 @@ impl Curve for Cyclic {
 /// and torch extrapolates the last phase by one update and then refuses to go on; optax's `cosine_onecycle_schedule` and
 /// `linear_onecycle_schedule` end their phases one update later, at whole updates, and drive no momentum, and the linear one
 /// has its third phase at a place of its own.
+///
+/// ```
+/// use wgrad::schedule::{Curve, OneCycle};
+///
+/// let rate = OneCycle::new(0.5, 1000);
+/// assert_eq!([rate.value(0), rate.value(299), rate.value(999)], [0.5 / 25.0, 0.5, 0.5 / 25.0 / 1e4]);
+/// let momentum = rate.counterpart(0.85, 0.95);
+/// assert_eq!([momentum.value(0), momentum.value(299), momentum.value(999)], [0.95, 0.85, 0.95]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OneCycle {
     /// Value at the first update; `peak`/25.
@@ -130,6 +161,15 @@ pub struct OneCycle {
 }
 
 /// Form of a phase of [`OneCycle`].
+///
+/// ```
+/// use wgrad::schedule::{Anneal, Curve, OneCycle};
+///
+/// // It rises over [0, 4]; a quarter of the way a wave has hardly begun.
+/// let cycle = OneCycle { start: 0.0, rising: 0.5, ..OneCycle::new(1.0, 10) };
+/// assert!(cycle.value(1) < 0.15);
+/// assert_eq!(OneCycle { anneal: Anneal::Linear, ..cycle }.value(1), 0.25);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anneal {
     /// Half a wave of a cosine.

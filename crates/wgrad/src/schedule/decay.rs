@@ -13,6 +13,14 @@ use crate::schedule::{Curve, line, passed, updates_field, value_field};
 ///
 /// Differs: torch's `ConstantLR` multiplies by 1/3 for the first 5 updates, so it is a
 /// [`Piecewise`](crate::schedule::Piecewise) here.
+///
+/// ```
+/// use wgrad::schedule::{Chain, Constant, Schedule};
+///
+/// // A warm-up and nothing else.
+/// let schedule = Schedule::from(Chain::warmup(4, Constant { value: 0.5 }));
+/// assert_eq!([0, 1, 3, 4, 1_000_000].map(|t| schedule.value(t)), [0.125, 0.25, 0.5, 0.5, 0.5]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Constant {
     /// The value.
@@ -48,6 +56,13 @@ impl Curve for Constant {
 ///
 /// Differs: torch and optax have none; with a warm-up before it, it is
 /// [`InverseSqrtWarmup`](crate::schedule::InverseSqrtWarmup).
+///
+/// ```
+/// use wgrad::schedule::{Curve, InverseSqrt};
+///
+/// let schedule = InverseSqrt { initial: 1.0 };
+/// assert_eq!([0, 3, 99].map(|t| schedule.value(t)), [1.0, 0.5, 0.1]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InverseSqrt {
     /// Value at the first update.
@@ -81,6 +96,14 @@ impl Curve for InverseSqrt {
 /// End: none; it tends to 0.
 ///
 /// Differs: keras's `InverseTimeDecay` divides `t` by a number of steps, and can round that down; torch and optax have none.
+///
+/// ```
+/// use wgrad::schedule::{Curve, InverseTime};
+///
+/// // Half of it after 1/decay updates.
+/// let schedule = InverseTime { initial: 1.0, decay: 0.125 };
+/// assert_eq!([0, 8, 24].map(|t| schedule.value(t)), [1.0, 0.5, 0.25]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InverseTime {
     /// Value at the first update.
@@ -116,6 +139,14 @@ impl Curve for InverseTime {
 /// End: none; it tends to 0.
 ///
 /// Differs: torch's `ExponentialLR` is this with `gamma = exp(-decay)`, see [`Geometric`].
+///
+/// ```
+/// use wgrad::schedule::{Curve, Exponential};
+///
+/// // Half of it every 100 updates.
+/// let schedule = Exponential { initial: 1.0, decay: 2.0_f64.ln() / 100.0 };
+/// assert!((schedule.value(200) - 0.25).abs() < 1e-12);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Exponential {
     /// Value at the first update.
@@ -152,6 +183,15 @@ impl Curve for Exponential {
 ///
 /// Differs: optax's `exponential_decay` takes the ratio of a number of updates, can wait before it falls, fall in steps and
 /// stop at an end value; keras's `ExponentialDecay` takes the ratio of a number of updates.
+///
+/// ```
+/// use wgrad::schedule::{Curve, Exponential, Geometric};
+///
+/// let schedule = Geometric { initial: 8.0, gamma: 0.5 };
+/// assert_eq!([0, 1, 5].map(|t| schedule.value(t)), [8.0, 4.0, 0.25]);
+/// let same = Exponential { initial: 8.0, decay: -0.5_f64.ln() };
+/// assert!((same.value(5) - schedule.value(5)).abs() < 1e-12);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Geometric {
     /// Value at the first update.
@@ -188,6 +228,14 @@ impl Curve for Geometric {
 ///
 /// Differs: torch's `PolynomialLR` ends at 0 and has 5 for `steps`; optax's `polynomial_schedule` has no default power, and can
 /// wait before it starts; keras's `PolynomialDecay` ends at 0.0001 by default, and can start over with more steps.
+///
+/// ```
+/// use wgrad::schedule::{Curve, Polynomial};
+///
+/// let straight = Polynomial::new(1.0, 100);
+/// assert_eq!([0, 50, 100, 200].map(|t| straight.value(t)), [1.0, 0.5, 0.0, 0.0]);
+/// assert_eq!(Polynomial { power: 2.0, ..straight }.value(50), 0.25);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Polynomial {
     /// Value at the first update.
@@ -240,6 +288,14 @@ impl Curve for Polynomial {
 /// End: holds `end` from update number `steps` on.
 ///
 /// Differs: torch, optax and keras have none.
+///
+/// ```
+/// use wgrad::schedule::{Curve, SqrtDecay};
+///
+/// // Half of the way is done after a quarter of the updates.
+/// let schedule = SqrtDecay { end: 0.5, ..SqrtDecay::new(1.0, 100) };
+/// assert_eq!([0, 25, 100].map(|t| schedule.value(t)), [1.0, 0.75, 0.5]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SqrtDecay {
     /// Value at the first update.

@@ -39,6 +39,18 @@ macro_rules! schedules {
         $(mod $file;)+
 
         /// A hyperparameter over the updates.
+        ///
+        /// ```
+        /// use wgrad::optim::{Adam, Optimization, Schedules};
+        /// use wgrad::schedule::{Cosine, Schedule};
+        ///
+        /// let schedule = Schedule::from(Cosine { periodic: false, ..Cosine::new(0.01, 1000) });
+        /// assert_eq!([0, 500, 1000].map(|t| schedule.value(t)), [0.01, 0.005, 0.0]);
+        /// let schedules = Schedules::learning_rate(schedule);
+        /// let optimization = Optimization { schedules, ..Optimization::new(Adam::default()) };
+        /// optimization.validate()?;
+        /// # Ok::<(), wgrad::Error>(())
+        /// ```
         #[derive(Debug, Clone, PartialEq)]
         pub enum Schedule {
             $($(
@@ -116,6 +128,16 @@ schedules! {
 }
 
 /// A schedule's definition. Implementations are the variants of [`Schedule`].
+///
+/// ```
+/// use wgrad::schedule::{Curve, OneCycle, Schedule};
+///
+/// let curve = OneCycle::new(0.1, 1000);
+/// assert_eq!((curve.name(), curve.highest()), ("one-cycle schedule", 0.1));
+/// let impossible = Schedule::from(OneCycle { rising: 1.5, ..curve });
+/// let message = impossible.validate().unwrap_err().to_string();
+/// assert_eq!(message, "one-cycle schedule: rising is 1.5, but must be at least 0 and at most 1");
+/// ```
 pub trait Curve: std::fmt::Debug {
     /// Its name, in lower case.
     fn name(&self) -> &'static str;
@@ -160,7 +182,7 @@ fn validate(name: &'static str, fields: &[Hyperparameter]) -> Result<(), Error> 
     match fields.iter().find(|f| !f.range.contains(f.value)) {
         None => Ok(()),
         Some(&Hyperparameter { field, value, range }) => {
-            Err(Error::Hyperparameter { optimizer: name, field, value, allowed: range.describe() })
+            Err(Error::Hyperparameter { optimizer: name, field, value, allowed: range.advice(value) })
         }
     }
 }

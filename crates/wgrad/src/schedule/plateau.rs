@@ -20,6 +20,19 @@ use crate::{Error, Page};
 /// threshold and negative metrics it takes a slightly worse one for better, and so does this. optax's `reduce_on_plateau`
 /// lowers at the bad metric number `patience`, one earlier, scales steps instead of the rate, and can average metrics; keras's
 /// `ReduceLROnPlateau` lowers one earlier, and has an absolute threshold only.
+///
+/// ```
+/// use wgrad::schedule::ReduceOnPlateau;
+///
+/// let rule = ReduceOnPlateau { factor: 0.5, patience: 1, ..ReduceOnPlateau::default() };
+/// // A learning rate of 0.1, and losses that do not become better than 0.5: the second bad one lowers it.
+/// let mut state = rule.start();
+/// let factors = [0.5, 0.7, 0.6, 0.6, 0.6].map(|loss| {
+///     state = rule.observe(state, loss, 0.1);
+///     state.factor
+/// });
+/// assert_eq!(factors, [1.0, 1.0, 0.5, 0.5, 0.25]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReduceOnPlateau {
     /// Which metrics are better; [`Goal::Lower`].
@@ -41,6 +54,17 @@ pub struct ReduceOnPlateau {
 }
 
 /// Which metrics are better.
+///
+/// ```
+/// use wgrad::schedule::{Goal, ReduceOnPlateau};
+/// use wgrad::train::{Fit, Monitor};
+///
+/// // The goal has to be that of the number that is watched.
+/// let rule = ReduceOnPlateau { goal: Goal::Higher, ..ReduceOnPlateau::default() };
+/// assert_eq!(Monitor::Accuracy.goal(), rule.goal);
+/// let fit = Fit::epochs(50).reduce_on_plateau(rule, Monitor::Accuracy);
+/// assert_eq!(rule.start().best, f64::NEG_INFINITY);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
     /// Lower ones: losses.
@@ -50,6 +74,18 @@ pub enum Goal {
 }
 
 /// What a threshold is measured in.
+///
+/// ```
+/// use wgrad::schedule::{ReduceOnPlateau, Threshold};
+///
+/// // From 1.0 to 0.95 is a twentieth, and 0.05.
+/// let bad = |threshold, threshold_mode| {
+///     let rule = ReduceOnPlateau { threshold, threshold_mode, ..ReduceOnPlateau::default() };
+///     [10.0, 9.5].iter().fold(rule.start(), |state, loss| rule.observe(state, *loss, 0.1)).bad
+/// };
+/// assert_eq!(bad(0.1, Threshold::Relative), 1, "9.5 is not below 9");
+/// assert_eq!(bad(0.1, Threshold::Absolute), 0, "9.5 is below 9.9");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Threshold {
     /// Parts of the best metric.
@@ -59,6 +95,16 @@ pub enum Threshold {
 }
 
 /// What [`ReduceOnPlateau`] remembers between metrics.
+///
+/// ```
+/// use wgrad::optim::{Optimization, Sgd};
+/// use wgrad::schedule::PlateauState;
+///
+/// // What a rule remembers after it has halved the rate once: the factor is on whatever the schedule gives.
+/// let state = PlateauState { best: 0.25, bad: 0, resting: 0, factor: 0.5 };
+/// let optimization = Optimization::new(Sgd { learning_rate: 0.5, ..Sgd::default() });
+/// assert_eq!(optimization.scalars(1, state.factor), [0.25]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlateauState {
     /// Best metric so far; the worst infinity before the first.
@@ -138,7 +184,7 @@ impl ReduceOnPlateau {
         if self.is_better(metric, best) {
             (best, bad) = (metric, 0);
         } else {
-            bad += 1;
+            bad = bad.saturating_add(1);
         }
         if resting > 0 {
             (resting, bad) = (resting - 1, 0);

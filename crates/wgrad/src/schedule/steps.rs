@@ -13,6 +13,13 @@ use crate::schedule::{Curve, updates_field, validate, value_field};
 /// End: none; it tends to 0.
 ///
 /// Differs: keras's `ExponentialDecay` and optax's `exponential_decay` are this where they are told to fall in steps.
+///
+/// ```
+/// use wgrad::schedule::{Curve, StepDecay};
+///
+/// let schedule = StepDecay { gamma: 0.5, ..StepDecay::new(1.0, 30) };
+/// assert_eq!([0, 29, 30, 60].map(|t| schedule.value(t)), [1.0, 1.0, 0.5, 0.25]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepDecay {
     /// Value at the first update.
@@ -61,6 +68,13 @@ impl Curve for StepDecay {
 /// End: holds the last value.
 ///
 /// Differs: optax's `piecewise_constant_schedule` has a factor for each milestone, see [`Piecewise`].
+///
+/// ```
+/// use wgrad::schedule::{Curve, MultiStep};
+///
+/// let schedule = MultiStep { gamma: 0.5, ..MultiStep::new(1.0, [60, 80]) };
+/// assert_eq!([59, 60, 80, 1000].map(|t| schedule.value(t)), [1.0, 0.5, 0.25, 0.25]);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct MultiStep {
     /// Value before the first milestone.
@@ -107,6 +121,15 @@ impl Curve for MultiStep {
 ///
 /// Differs: optax's `piecewise_constant_schedule` multiplies by a factor from each update on; keras's `PiecewiseConstantDecay`
 /// changes one update later, because its boundaries still have the value before.
+///
+/// ```
+/// use wgrad::schedule::{Piecewise, Schedule};
+///
+/// let schedule = Schedule::from(Piecewise { initial: 0.1, changes: vec![(100, 0.5), (200, 0.01)] });
+/// assert_eq!([0, 99, 100, 200].map(|t| schedule.value(t)), [0.1, 0.1, 0.5, 0.01]);
+/// let unordered = Schedule::from(Piecewise { initial: 0.1, changes: vec![(200, 0.5), (100, 0.01)] });
+/// assert!(unordered.validate().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Piecewise {
     /// Value before the first change.

@@ -13,6 +13,15 @@ use crate::schedule::{Curve, line, passed, updates_field, value_field};
 ///
 /// Differs: optax's `linear_schedule` is the same, and from 0 its first update does nothing; torch's `LinearLR` takes `initial`
 /// as a part of `end`, see [`Linear::from_factor`], by default 1/3 over 5 updates.
+///
+/// ```
+/// use wgrad::schedule::{Curve, Linear};
+///
+/// let schedule = Linear::new(0.0, 1.0, 10);
+/// assert_eq!([0, 5, 10, 20].map(|t| schedule.value(t)), [0.0, 0.5, 1.0, 1.0]);
+/// // From a part of the value in the end, so that the first update does something.
+/// assert_eq!(Linear::from_factor(0.25, 2.0, 10).value(0), 0.5);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Linear {
     /// Value at the first update.
@@ -63,6 +72,13 @@ impl Curve for Linear {
 ///
 /// Differs: torch has it as a `LambdaLR` only; optax and keras start their warm-ups at a value that is given, often 0, see
 /// [`Linear`].
+///
+/// ```
+/// use wgrad::schedule::{Curve, Warmup};
+///
+/// let schedule = Warmup { peak: 1.0, steps: 4 };
+/// assert_eq!([0, 1, 2, 3, 4].map(|t| schedule.value(t)), [0.25, 0.5, 0.75, 1.0, 1.0]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Warmup {
     /// Value in the end.
@@ -100,6 +116,16 @@ impl Curve for Warmup {
 ///
 /// Differs: the paper gives `model^-½·min((t + 1)^-½, (t + 1)·warmup^-1.5)`, see [`InverseSqrtWarmup::transformer`]; torch,
 /// optax and keras have none.
+///
+/// ```
+/// use wgrad::schedule::{Curve, InverseSqrtWarmup};
+///
+/// // Four times the updates, half the rate.
+/// let schedule = InverseSqrtWarmup { peak: 1.0, warmup: 100 };
+/// assert_eq!([49, 99, 399].map(|t| schedule.value(t)), [0.5, 1.0, 0.5]);
+/// let paper = InverseSqrtWarmup::transformer(512, 4000);
+/// assert!((paper.peak - 6.99e-4).abs() < 1e-6);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct InverseSqrtWarmup {
     /// Highest value.

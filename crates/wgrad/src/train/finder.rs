@@ -41,6 +41,18 @@ impl Default for RateFinder {
 }
 
 /// What a range test has found.
+///
+/// ```
+/// use wgrad::train::RateCurve;
+///
+/// // The loss falls most steeply around 1e-2, and explodes at 1.
+/// let losses = vec![3.0, 3.0, 2.5, 1.5, 1.2, 4.0];
+/// let rates = vec![1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
+/// let curve = RateCurve { rates, smoothed: losses.clone(), losses };
+/// assert_eq!(curve.suggestion(), Some(1e-3));
+/// assert!(curve.to_svg()?.contains("<svg"));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct RateCurve {
     /// The rate of each step.
@@ -59,7 +71,7 @@ impl RateCurve {
             (self.smoothed[i + 1] - self.smoothed[i - 1]) / (self.rates[i + 1].ln() - self.rates[i - 1].ln())
         };
         // The first means are of few losses and jump about.
-        let inner = self.rates.len() / 10 + 1..self.rates.len().saturating_sub(1);
+        let inner = self.rates.len() / 10 + 1..self.rates.len().min(self.smoothed.len()).saturating_sub(1);
         let steepest = inner.map(|i| (slope(i), i)).filter(|(slope, _)| *slope < 0.0).min_by(|a, b| a.0.total_cmp(&b.0));
         steepest.map(|(_, i)| self.rates[i])
     }
@@ -106,10 +118,10 @@ impl Trainer {
     /// If a field is out of range, the data do not fit, or the device fails.
     pub fn find_learning_rate(&mut self, train: &Dataset, finder: &RateFinder) -> Result<RateCurve, Error> {
         let RateFinder { start, end, steps, smoothing, diverged } = *finder;
-        let fits = start > 0.0 && end > start && end.is_finite() && steps >= 2 && (0.0..1.0).contains(&smoothing) && diverged > 1.0;
+        let fits = start > 0.0 && end > start && [start, end].iter().all(|rate| (*rate as f32).is_normal()) && steps >= 2 && (0.0..1.0).contains(&smoothing) && diverged > 1.0;
         if !fits {
             let reason = format!(
-                "{finder:?} needs 0 < start < end, at least 2 steps, a smoothing from 0 to below 1 and diverged above 1"
+                "{finder:?} needs 0 < start < end, both within the range of f32, at least 2 steps, a smoothing from 0 to below 1 and diverged above 1"
             );
             return Err(Error::Model { what: "range test".to_owned(), reason });
         }

@@ -1,16 +1,13 @@
 //! Training for many epochs: validation, early stopping, best weights, a rate that follows, progress, callbacks.
 
 use std::fmt;
-
-use wgrad_core::plan::Source;
-use wgrad_core::{HostVec, Op, Role, VarId};
+use std::path::PathBuf;
 
 use crate::Error;
 use crate::checkpoint::Checkpoints;
 use crate::data::Dataset;
 use crate::schedule::{Goal, ReduceOnPlateau};
-use crate::train::progress::Display;
-use crate::train::{EpochReport, History, Progress, Stopped, Trainer};
+use crate::train::{EpochReport, History, OnNonFinite, Progress, Trainer};
 
 /// What [`Trainer::fit`] does: a number of epochs, and whatever is to happen around them.
 ///
@@ -41,22 +38,42 @@ use crate::train::{EpochReport, History, Progress, Stopped, Trainer};
 /// ```
 pub struct Fit<'a> {
     /// Epochs at most, or the number of the last.
-    epochs: u32,
-    until: bool,
-    validation: Option<&'a Dataset>,
-    early_stopping: Option<EarlyStopping>,
-    keep_best: Option<Monitor>,
-    plateau: Option<(ReduceOnPlateau, Monitor)>,
-    checkpoints: Option<(Checkpoints, Monitor)>,
-    progress: Progress,
-    on_epoch: Vec<EpochCallback<'a>>,
-    on_step: Vec<StepCallback<'a>>,
+    pub(super) epochs: u32,
+    pub(super) until: bool,
+    pub(super) validation: Option<&'a Dataset>,
+    pub(super) early_stopping: Option<EarlyStopping>,
+    pub(super) keep_best: Option<Monitor>,
+    pub(super) plateau: Option<(ReduceOnPlateau, Monitor)>,
+    pub(super) checkpoints: Option<(Checkpoints, Monitor)>,
+    pub(super) signals: bool,
+    pub(super) signal_file: Option<PathBuf>,
+    pub(super) on_non_finite: OnNonFinite,
+    pub(super) progress: Progress,
+    pub(super) on_epoch: Vec<EpochCallback<'a>>,
+    pub(super) on_step: Vec<StepCallback<'a>>,
 }
 
 type EpochCallback<'a> = Box<dyn FnMut(&mut Trainer, &EpochReport) -> Result<Control, Error> + 'a>;
 type StepCallback<'a> = Box<dyn FnMut(&mut Trainer) -> Result<Control, Error> + 'a>;
 
 /// What a callback wants.
+///
+/// ```
+/// use wgrad::train::{Control, Fit, Trainer};
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::Linear, optim::Sgd};
+/// # use wgrad::train::{Stopped, TrainOptions};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![0.0, 1.0], 1, vec![1.0, 2.0], 1)?;
+/// # let options = TrainOptions { batch_rows: 1, ..TrainOptions::new(Loss::Mse, Sgd::default()) };
+/// # let mut trainer = Trainer::new(&device, &Linear::new(1, 1), &data, options)?;
+/// // Ends in the middle of the second epoch.
+/// let at_most = |trainer: &mut Trainer| Ok(if trainer.steps() < 3 { Control::Continue } else { Control::Stop });
+/// let history = trainer.fit(&data, Fit::epochs(10).on_step(at_most))?;
+/// assert_eq!((history.epochs.len(), trainer.steps()), (2, 3));
+/// assert_eq!(history.stopped, Some(Stopped::Callback));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Control {
     /// Training goes on.
@@ -66,6 +83,18 @@ pub enum Control {
 }
 
 /// A number that says how good a model is.
+///
+/// ```
+/// use wgrad::schedule::Goal;
+/// use wgrad::train::{EpochReport, Evaluation, Monitor};
+///
+/// let evaluation = Some(Evaluation { accuracy: Some(0.75), ..Evaluation::of_rows(100) });
+/// let report = EpochReport { epoch: 1, steps: 4, loss: 0.5, seconds: 0.5, learning_rate: 0.1, evaluation };
+/// assert_eq!(Monitor::Accuracy.value(&report), Some(0.75));
+/// assert_eq!(Monitor::Accuracy.goal(), Goal::Higher);
+/// // Nobody asked for it in `TrainOptions::metrics`.
+/// assert_eq!(Monitor::R2.value(&report), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Monitor {
     /// The mean loss of an epoch's rows while training.
@@ -105,16 +134,17 @@ impl Monitor {
     }
 
     /// The value, or an error that says what is missing.
-    fn require(self, report: &EpochReport) -> Result<f64, Error> {
+    pub(super) fn require(self, report: &EpochReport) -> Result<f64, Error> {
         self.value(report).ok_or_else(|| Error::Model {
             what: format!("{self:?}"),
-            reason: "it is not measured: give a validation set to Fit::validation, and the metric to TrainOptions::metrics"
-                .to_owned(),
+            reason:
+                "it is not measured: give a validation set to Fit::validation, and the metric to TrainOptions::metrics"
+                    .to_owned(),
         })
     }
 
     /// Whether a value is better than another by more than a difference.
-    fn is_better(self, value: f64, than: f64, by: f64) -> bool {
+    pub(super) fn is_better(self, value: f64, than: f64, by: f64) -> bool {
         match self.goal() {
             Goal::Lower => value < than - by,
             Goal::Higher => value > than + by,
@@ -122,7 +152,7 @@ impl Monitor {
     }
 
     /// Worse than every value.
-    const fn worst(self) -> f64 {
+    pub(super) const fn worst(self) -> f64 {
         match self.goal() {
             Goal::Lower => f64::INFINITY,
             Goal::Higher => f64::NEG_INFINITY,
@@ -165,6 +195,9 @@ impl<'a> Fit<'a> {
             keep_best: None,
             plateau: None,
             checkpoints: None,
+            signals: false,
+            signal_file: None,
+            on_non_finite: OnNonFinite::Stop,
             progress: Progress::Silent,
             on_epoch: vec![],
             on_step: vec![],
@@ -172,7 +205,9 @@ impl<'a> Fit<'a> {
     }
 
     /// Up to that epoch, counted from 1: none if the trainer has completed it. A run that was interrupted and resumed so ends where it would
-    /// have ended.
+    /// have ended: the reports of its epochs are saved with checkpoints, and the history begins with them, so that early stopping counts as
+    /// if it had not been interrupted. For [`Fit::keep_best`] that takes [`Fit::checkpoints`], beside which the best weights are kept in
+    /// a file of their own.
     pub fn until_epoch(epoch: u32) -> Self {
         Self { until: true, ..Self::epochs(epoch) }
     }
@@ -206,11 +241,46 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Saves a checkpoint after every epoch, before callbacks are called; which of them is the best is said by a number, whose goal is to
+    /// Saves a checkpoint after every epoch, before callbacks are called, but never one of which the loss or a weight is not finite; which of them is the best is said by a number, whose goal is to
     /// be that of `checkpoints`.
     #[must_use]
     pub fn checkpoints(mut self, checkpoints: &Checkpoints, monitor: Monitor) -> Self {
         self.checkpoints = Some((checkpoints.clone(), monitor));
+        self
+    }
+
+    /// Ends after the step in which the process is asked to end, by Ctrl-C (SIGINT) or SIGTERM, with
+    /// [`Stopped::Interrupted`](crate::train::Stopped::Interrupted). Where there are [`Fit::checkpoints`], the trainer is saved there first, and standard error
+    /// says where. A second signal ends the process as usual.
+    ///
+    /// Signals are heard only while such a fit runs; in a process that never asked for it there are no handlers. A handler cannot be
+    /// taken away again, so after such a fit a signal still passes through one, which ends the process, as without it. A program that
+    /// has handlers of its own had better use [`Fit::on_step`] to ask them.
+    ///
+    /// ```
+    /// use wgrad::checkpoint::Checkpoints;
+    /// use wgrad::train::{Fit, Monitor};
+    ///
+    /// let fit = Fit::until_epoch(100).checkpoints(&Checkpoints::new("run"), Monitor::TrainLoss).stop_on_signals();
+    /// ```
+    #[must_use]
+    pub const fn stop_on_signals(mut self) -> Self {
+        self.signals = true;
+        self
+    }
+
+    /// [`Fit::stop_on_signals`] that saves the trainer in a file.
+    #[must_use]
+    pub fn save_on_signals(mut self, path: impl Into<PathBuf>) -> Self {
+        self.signals = true;
+        self.signal_file = Some(path.into());
+        self
+    }
+
+    /// What happens when the loss or a weight is not finite; [`OnNonFinite::Stop`].
+    #[must_use]
+    pub const fn on_non_finite(mut self, policy: OnNonFinite) -> Self {
+        self.on_non_finite = policy;
         self
     }
 
@@ -239,7 +309,9 @@ impl<'a> Fit<'a> {
 
 impl fmt::Debug for Fit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { epochs, until, validation, early_stopping, keep_best, plateau, checkpoints, progress, .. } = self;
+        let Self {
+            epochs, until, validation, early_stopping, keep_best, plateau, checkpoints, progress, signals, ..
+        } = self;
         f.debug_struct("Fit")
             .field(if *until { "until_epoch" } else { "epochs" }, epochs)
             .field("validation_rows", &validation.map(Dataset::rows))
@@ -247,18 +319,12 @@ impl fmt::Debug for Fit<'_> {
             .field("keep_best", keep_best)
             .field("plateau", plateau)
             .field("checkpoints", checkpoints)
+            .field("signals", signals)
+            .field("on_non_finite", &self.on_non_finite)
             .field("progress", progress)
             .field("callbacks", &(self.on_epoch.len() + self.on_step.len()))
             .finish()
     }
-}
-
-/// The best epoch so far, and what the model was.
-struct Best {
-    monitor: Monitor,
-    value: f64,
-    position: usize,
-    variables: Vec<(VarId, HostVec)>,
 }
 
 impl Trainer {
@@ -281,88 +347,9 @@ impl Trainer {
     /// ```
     ///
     /// # Errors
-    /// If the data do not fit, something is to be watched that is not measured, a callback fails, or the device does.
-    pub fn fit(&mut self, train: &Dataset, mut fit: Fit<'_>) -> Result<History, Error> {
-        let goals = [
-            fit.plateau.map(|(rule, monitor)| ("plateau", rule.goal, monitor)),
-            fit.checkpoints.as_ref().map(|(checkpoints, monitor)| ("checkpoints", checkpoints.goal, *monitor)),
-        ];
-        if let Some((what, goal, monitor)) = goals.into_iter().flatten().find(|(_, goal, m)| *goal != m.goal()) {
-            let reason = format!("the goal of {what} is {goal:?}, but that of {monitor:?} is {:?}", monitor.goal());
-            return Err(Error::Model { what: "fit".to_owned(), reason });
-        }
-        let epochs = if fit.until { fit.epochs.saturating_sub(self.epoch) } else { fit.epochs };
-        let steps = train.rows().div_ceil(self.options.batch_rows).div_ceil(self.options.optimizer.accumulate);
-        let mut display = Display::new(fit.progress, epochs, steps);
-        let mut history = History::default();
-        let mut best = fit.keep_best.map(|monitor| Best { monitor, value: monitor.worst(), position: 0, variables: vec![] });
-        let (mut record, mut bad) = (fit.early_stopping.map_or(0.0, |rule| rule.monitor.worst()), 0);
-        for _ in 0..epochs {
-            let mut stop = Control::Continue;
-            let mut report = self.epoch_with(train, |trainer, weight| {
-                display.step(|| trainer.mean_loss(weight))?;
-                for call in &mut fit.on_step {
-                    if call(trainer)? == Control::Stop {
-                        stop = Control::Stop;
-                    }
-                }
-                Ok(stop)
-            })?;
-            report.evaluation = fit.validation.map(|data| self.evaluate(data)).transpose()?;
-            display.epoch(&report);
-            if let Some(best) = &mut best {
-                let value = best.monitor.require(&report)?;
-                if best.monitor.is_better(value, best.value, 0.0) {
-                    (best.value, best.position) = (value, history.epochs.len());
-                    best.variables = self.snapshot_for_prediction()?;
-                    history.best = Some(best.position);
-                }
-            }
-            if let Some((rule, monitor)) = &fit.plateau {
-                self.reduce_on_plateau(rule, monitor.require(&report)?)?;
-            }
-            if let Some((checkpoints, monitor)) = &fit.checkpoints {
-                checkpoints.save(self, Some(monitor.require(&report)?))?;
-            }
-            for call in &mut fit.on_epoch {
-                if call(self, &report)? == Control::Stop {
-                    stop = Control::Stop;
-                }
-            }
-            if stop == Control::Stop {
-                history.stopped = Some(Stopped::Callback);
-            }
-            if let Some(rule) = fit.early_stopping {
-                let value = rule.monitor.require(&report)?;
-                (record, bad) =
-                    if rule.monitor.is_better(value, record, rule.min_delta) { (value, 0) } else { (record, bad + 1) };
-                if bad >= rule.patience.max(1) {
-                    history.stopped = Some(Stopped::Early);
-                }
-            }
-            history.epochs.push(report);
-            if history.stopped.is_some() {
-                break;
-            }
-        }
-        display.finish();
-        for (variable, data) in best.into_iter().flat_map(|best| best.variables) {
-            self.session.write(variable, data.as_slice())?;
-        }
-        Ok(history)
-    }
-
-    /// The present values of the parameters, and of everything else that predictions depend on.
-    fn snapshot_for_prediction(&mut self) -> Result<Vec<(VarId, HostVec)>, Error> {
-        let program = &self.program.program;
-        let mut wanted: Vec<bool> = program.graph.variables().iter().map(|v| v.role == Role::Parameter).collect();
-        let reached = program.graph.reachable(program.entries[self.program.predict.0.index()].roots());
-        for id in program.graph.ids().filter(|id| reached[id.index()]) {
-            if let Op::Variable(variable) = program.graph[id].op {
-                wanted[variable.index()] = true;
-            }
-        }
-        let variables: Vec<VarId> = (0..wanted.len()).filter(|&i| wanted[i]).map(VarId::from_index).collect();
-        variables.into_iter().map(|v| Ok((v, self.session.read(Source::Variable(v))?))).collect()
+    /// If the data do not fit, something is to be watched that is not measured, a callback fails, or the device does; and
+    /// [`Error::NotFinite`] if the loss is no longer finite, unless [`Fit::on_non_finite`] says otherwise.
+    pub fn fit(&mut self, train: &Dataset, fit: Fit<'_>) -> Result<History, Error> {
+        self.run_fit(train, fit)
     }
 }

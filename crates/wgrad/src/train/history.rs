@@ -29,12 +29,32 @@ pub struct History {
 }
 
 /// Why training ended before all epochs were done.
+///
+/// ```
+/// use wgrad::train::{EarlyStopping, Fit, Monitor, Stopped};
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::Linear, optim::Sgd};
+/// # use wgrad::train::{TrainOptions, Trainer};
+///
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![0.0, 1.0], 1, vec![1.0, 2.0], 1)?;
+/// # let options = TrainOptions::new(Loss::Mse, Sgd { learning_rate: 0.0, ..Sgd::default() });
+/// # let mut trainer = Trainer::new(&device, &Linear::new(1, 1), &data, options)?;
+/// // With a learning rate of 0 nothing becomes better after the first epoch.
+/// let rule = EarlyStopping { monitor: Monitor::TrainLoss, patience: 3, ..EarlyStopping::default() };
+/// let history = trainer.fit(&data, Fit::epochs(100).early_stopping(rule))?;
+/// assert_eq!(history.stopped, Some(Stopped::Early));
+/// assert_eq!(history.epochs.len(), 4);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
     /// What [`EarlyStopping`](crate::train::EarlyStopping) watched did not become better.
     Early,
     /// A callback wanted it.
     Callback,
+    /// A signal did, and [`Fit::stop_on_signals`](crate::train::Fit::stop_on_signals) listened. The epochs are those that were
+    /// completed.
+    Interrupted,
 }
 
 impl History {
@@ -102,6 +122,7 @@ impl History {
         let stopped = self.stopped.map(|stopped| match stopped {
             Stopped::Early => "early",
             Stopped::Callback => "callback",
+            Stopped::Interrupted => "interrupted",
         });
         let epochs: Vec<Value> = self.epochs.iter().map(epoch).collect();
         let best = self.best.map(|best| self.epochs[best].epoch);

@@ -64,6 +64,21 @@ enum Quantity {
 }
 
 /// The running sums of an evaluation.
+///
+/// ```
+/// use wgrad::data::Dataset;
+/// use wgrad::loss::Loss;
+/// use wgrad::nn::Linear;
+/// use wgrad::optim::Sgd;
+/// use wgrad::train::{TrainOptions, TrainProgram};
+///
+/// let data = Dataset::values(vec![0.0, 1.0], 1, vec![1.0, 2.0], 1)?;
+/// let program = TrainProgram::new(&Linear::new(1, 1), &data, &TrainOptions::new(Loss::Mse, Sgd::default()))?;
+/// let loss = program.sums.loss().expect("every evaluation has one");
+/// assert_eq!(program.program.graph.variables()[loss.index()].name, "metrics.eval_loss");
+/// assert_eq!(program.sums.correct(), None, "there are no classes");
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EvalSums {
     sums: Vec<(Quantity, VarId)>,
@@ -254,6 +269,19 @@ fn r2(targets: &Targets, squared_errors: &[f64]) -> f64 {
 /// 1 for each row of `logits` `[rows, classes]` whose largest element, the first of equals, stands at the label; else 0. Rows
 /// with NaN are wrong.
 ///
+/// ```
+/// use wgrad::train::correct_per_row;
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// // Of two equal outputs the first counts.
+/// let logits = builder.constant_f64(&[1.0, 2.0, 3.0, 3.0, 3.0, 3.0], [3, 2])?;
+/// let labels = builder.constant_u32(&[1, 0, 1], [3])?;
+/// assert_eq!(value(correct_per_row(logits, labels)?)?, [1.0, 1.0, 0.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
 /// # Errors
 /// If the operands are of other types or shapes.
 pub fn correct_per_row<'g>(logits: Tensor<'g>, labels: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {
@@ -262,6 +290,18 @@ pub fn correct_per_row<'g>(logits: Tensor<'g>, labels: Tensor<'g>) -> Result<Ten
 
 /// 1 for each row of `logits` `[rows, classes]` with fewer than `k` elements that are larger than the one at the label, or equal and before
 /// it; else 0. NaN counts as larger.
+///
+/// ```
+/// use wgrad::train::in_top_per_row;
+/// # use wgrad_cpu_ref::oracle::eval;
+///
+/// let builder = wgrad::Builder::new();
+/// # let value = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default())).map(|v| v[0].to_f64());
+/// let logits = builder.constant_f64(&[0.1, 0.5, 0.3, 0.2, 0.1, 0.5, 0.3, 0.2], [2, 4])?;
+/// let labels = builder.constant_u32(&[2, 3], [2])?;
+/// assert_eq!(value(in_top_per_row(logits, labels, 2)?)?, [1.0, 0.0]);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 ///
 /// # Errors
 /// If the operands are of other types or shapes.

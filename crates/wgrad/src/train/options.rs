@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::data::{Dataset, Sampling, Targets};
 use crate::loss::Loss;
-use crate::optim::Optimization;
+use crate::optim::{Optimization, Range};
 use crate::train::Metric;
 
 /// How to train.
@@ -121,6 +121,14 @@ impl TrainOptions {
     /// # Errors
     /// With the first that does not.
     pub fn validate(&self, dataset: &Dataset) -> Result<(), Error> {
+        self.validate_alone()?;
+        self.loss.validate(dataset.targets())?;
+        self.sampling.validate(dataset)?;
+        self.metrics.iter().try_for_each(|metric| metric.validate(dataset.targets()))
+    }
+
+    /// Checks what does not depend on the data.
+    pub(crate) fn validate_alone(&self) -> Result<(), Error> {
         let error = |reason: String| Err(Error::Model { what: "training".to_owned(), reason });
         for (name, rows) in [("batch_rows", self.batch_rows), ("eval_rows", self.eval_rows)] {
             if rows == 0 {
@@ -129,17 +137,13 @@ impl TrainOptions {
         }
         for Penalty { pattern, l1, l2 } in &self.penalties {
             for (name, value) in [("l1", l1), ("l2", l2)] {
-                if !(value.is_finite() && *value >= 0.0) {
+                if !Range::NonNegative.contains(*value) {
                     return error(format!(
-                        "{name} of the penalty on '{pattern}' is {value}, but must be finite and not negative"
+                        "{name} of the penalty on '{pattern}' is {value}, but must be {}",
+                        Range::NonNegative.advice(*value)
                     ));
                 }
             }
-        }
-        self.loss.validate(dataset.targets())?;
-        self.sampling.validate(dataset)?;
-        for metric in &self.metrics {
-            metric.validate(dataset.targets())?;
         }
         self.optimizer.validate()
     }

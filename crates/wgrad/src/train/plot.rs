@@ -32,6 +32,8 @@ struct Panel {
     y: &'static str,
     curves: Vec<Curve>,
     log: bool,
+    /// Where curves seldom go.
+    legend: SeriesLabelPosition,
 }
 
 impl History {
@@ -57,9 +59,21 @@ impl History {
         let rates = vec![curve("learning rate", &|i| Some(self.epochs[i].learning_rate))];
         let log = losses.iter().flat_map(|(_, points)| points).all(|(_, loss)| *loss > 0.0);
         let panels = [
-            Panel { title: "Loss", y: "mean loss", curves: losses, log },
-            Panel { title: "Metrics of the validation set", y: "value", curves: metrics, log: false },
-            Panel { title: "Learning rate", y: "rate of the last step", curves: rates, log: false },
+            Panel { title: "Loss", y: "mean loss", curves: losses, log, legend: SeriesLabelPosition::UpperRight },
+            Panel {
+                title: "Metrics of the validation set",
+                y: "value",
+                curves: metrics,
+                log: false,
+                legend: SeriesLabelPosition::LowerRight,
+            },
+            Panel {
+                title: "Learning rate",
+                y: "rate of the last step",
+                curves: rates,
+                log: false,
+                legend: SeriesLabelPosition::UpperRight,
+            },
         ];
         svg(&panels, "epoch")
     }
@@ -75,7 +89,7 @@ pub(super) fn svg_of_rates(points: &[(f64, f64)], smooth: &[(f64, f64)], suggest
         let (low, high) = (bounds(f64::min, f64::INFINITY), bounds(f64::max, f64::NEG_INFINITY));
         curves.push((format!("suggestion {rate:.1e}"), vec![(rate.log10(), low), (rate.log10(), high)]));
     }
-    let panel = Panel { title: "Loss by learning rate", y: "loss", curves, log: false };
+    let panel = Panel { title: "Loss by learning rate", y: "loss", curves, log: false, legend: SeriesLabelPosition::LowerLeft };
     svg(&[panel], "learning rate, power of 10")
 }
 
@@ -143,7 +157,7 @@ fn draw_panel(area: &Area<'_>, panel: &Panel, x: &str) -> Result<(), DrawingArea
             if panel.curves.len() > 1 {
                 chart
                     .configure_series_labels()
-                    .position(SeriesLabelPosition::UpperRight)
+                    .position(panel.legend.clone())
                     .label_font((FONT, 13))
                     .background_style(WHITE.mix(0.8))
                     .border_style(BLACK.mix(0.2))
@@ -159,7 +173,7 @@ fn draw_panel(area: &Area<'_>, panel: &Panel, x: &str) -> Result<(), DrawingArea
 fn number(v: f64) -> String {
     match v.abs() {
         0.0 => "0".to_owned(),
-        size if !(1e-3..1e5).contains(&size) => format!("{v:.1e}"),
+        size if !(1e-4..1e5).contains(&size) => format!("{v:.1e}"),
         _ => {
             let text = format!("{v:.4}");
             text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -67,6 +67,24 @@ pub struct TrainProgram {
 }
 
 /// Where the training data are on the device.
+///
+/// ```
+/// use wgrad::data::Dataset;
+/// use wgrad::loss::Loss;
+/// use wgrad::nn::Linear;
+/// use wgrad::optim::Sgd;
+/// use wgrad::train::{Residency, TrainOptions, TrainProgram};
+///
+/// let data = Dataset::values(vec![0.0; 300], 3, vec![0.0; 100], 1)?;
+/// let options = TrainOptions { residency: Residency::Device, ..TrainOptions::new(Loss::Mse, Sgd::default()) };
+/// let program = TrainProgram::new(&Linear::new(3, 1), &data, &options)?;
+/// let resident = program.resident.expect("the options ask for it");
+/// assert_eq!(*program.program.graph.variables()[resident.features.index()].ty.shape, [100, 3]);
+/// // A step is given the numbers of its rows, after the numbers of the optimizer.
+/// let step = &program.program.entries[program.train[0].0.index()];
+/// assert_eq!(step.feeds.len(), 2);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResidentData {
     /// All features, `[rows, width]`.

@@ -24,7 +24,8 @@ impl Trainer {
     }
 
     /// Goes on where a saved trainer was, with the same results to the bit on the same device. This one has to have the same
-    /// model, data and options. Running sums of metrics start anew; attachments are those of the file.
+    /// model, data and options. Running sums of metrics start anew, but for the loss of an epoch that
+    /// [`Trainer::fit`] was in the middle of; attachments are those of the file.
     ///
     /// # Errors
     /// If the file is damaged, no checkpoint, or of a trainer that was set up in another way; nothing is changed then. If the
@@ -135,11 +136,25 @@ impl Trainer {
 
     /// All that there is to save.
     pub(crate) fn checkpoint(&mut self) -> Result<Checkpoint, CheckpointError> {
+        self.attach_losses()?;
         let wanted = names(checkpoint::saved_of(&self.program));
         let tensors = self.read_all(&wanted)?;
         let Self { step, batches, epoch, position, plateau, .. } = *self;
         let progress = Progress { step, batches, epoch, position, plateau };
         Ok(Checkpoint::new(progress, &self.options, &self.program, self.attachments.clone(), tensors))
+    }
+
+    /// The first of the weights that has an element which is not finite.
+    pub(super) fn first_bad_weight(&mut self) -> Result<Option<String>, CheckpointError> {
+        for name in names(checkpoint::weights_of(&self.program)) {
+            let Some(variable) = self.session.plan().find_variable(&name) else { continue };
+            if let HostVec::F32(values) = self.session.read(Source::Variable(variable))?
+                && values.iter().any(|value| !value.is_finite())
+            {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
     }
 
     fn read_all(&mut self, wanted: &[String]) -> Result<BTreeMap<String, SavedTensor>, CheckpointError> {

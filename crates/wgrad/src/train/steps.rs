@@ -9,6 +9,7 @@ use crate::Error;
 use crate::data::{Batch, Batches, DataError, Dataset, Targets, TrainBatch, TrainBatches};
 use crate::optim::Moment;
 use crate::schedule::{PlateauState, ReduceOnPlateau};
+use crate::train::fit_state::Begun;
 use crate::train::{Control, EpochReport, TrainOptions, Trainer};
 
 impl Trainer {
@@ -18,21 +19,27 @@ impl Trainer {
     /// # Errors
     /// If the data do not fit or the device fails.
     pub fn epoch(&mut self, train: &Dataset) -> Result<EpochReport, Error> {
-        self.epoch_with(train, |_, _| Ok(Control::Continue))
+        self.epoch_with(train, None, |_, _| Ok(Control::Continue))
     }
 
-    /// An epoch that calls `after` with the number of rows trained on so far after every step, and may be stopped by it.
+    /// An epoch that calls `after` with the number of rows trained on so far after every step, and may be stopped by it. One that was
+    /// interrupted and is taken up again is reported as a whole.
     pub(super) fn epoch_with(
         &mut self,
         train: &Dataset,
+        begun: Option<Begun>,
         mut after: impl FnMut(&mut Self, f64) -> Result<Control, Error>,
     ) -> Result<EpochReport, Error> {
         self.check_rows(train)?;
         self.load(train)?;
         let start = Instant::now();
         let mut batches = self.batches_left(train)?;
-        self.session.write(self.program.train_loss, HostSlice::F32(&[0.0]))?;
-        let (mut steps, mut weight) = (0, 0.0);
+        let losses = begun.map_or(0.0, |begun| begun.losses);
+        self.session.write(self.program.train_loss, HostSlice::F32(&[losses]))?;
+        let (mut steps, mut weight) = match begun {
+            Some(begun) => self.done_since(train, begun.from)?,
+            None => (0, 0.0),
+        };
         loop {
             let together: Vec<_> = batches.by_ref().take(self.options.optimizer.accumulate).collect();
             if together.is_empty() {
@@ -53,6 +60,20 @@ impl Trainer {
         let seconds = start.elapsed().as_secs_f64();
         let epoch = self.epoch + u32::from(self.position > 0);
         Ok(EpochReport { epoch, steps, loss, seconds, learning_rate: self.learning_rate(), evaluation: None })
+    }
+
+    /// Steps that were made of the present epoch since a batch, and what their rows weigh: added up as when they were made.
+    fn done_since(&self, train: &Dataset, from: usize) -> Result<(usize, f64), Error> {
+        let (mut steps, mut weight) = (0, 0.0);
+        let mut batches = self.batches_from(train, from)?.take(self.position.saturating_sub(from));
+        loop {
+            let together: Vec<_> = batches.by_ref().take(self.options.optimizer.accumulate).collect();
+            if together.is_empty() {
+                return Ok((steps, weight));
+            }
+            weight += together.iter().map(|batch| self.weight(train, batch)).sum::<f64>();
+            steps += 1;
+        }
     }
 
     /// The mean of the losses of the present epoch, of rows that weigh so much. Waits for the device.
@@ -90,9 +111,14 @@ impl Trainer {
     }
 
     fn batches_left<'a>(&self, train: &'a Dataset) -> Result<TrainBatches<'a>, Error> {
+        self.batches_from(train, self.position)
+    }
+
+    /// The batches of the present epoch from one on.
+    fn batches_from<'a>(&self, train: &'a Dataset, position: usize) -> Result<TrainBatches<'a>, Error> {
         let TrainOptions { sampling, seed, batch_rows, .. } = &self.options;
         let mut order = sampling.order(train, *seed, self.epoch)?;
-        order.drain(..(self.position * batch_rows).min(order.len()));
+        order.drain(..position.saturating_mul(*batch_rows).min(order.len()));
         Ok(TrainBatches::new(Batches::new(train, *batch_rows, order), self.program.resident.is_some()))
     }
 
@@ -147,7 +173,9 @@ impl Trainer {
             (TrainBatch::Rows(_), None, _) => {
                 "the training data stay in host memory, so it takes values and no numbers of rows"
             }
-            (TrainBatch::Rows(_), Some(_), None) => "there are no training data on the device yet: see Trainer::batches",
+            (TrainBatch::Rows(_), Some(_), None) => {
+                "there are no training data on the device yet: see Trainer::batches"
+            }
         };
         Err(Error::Model { what: "batch".to_owned(), reason: reason.to_owned() })
     }
@@ -186,7 +214,7 @@ impl Trainer {
     }
 
     /// The entry that trains on a batch of so many rows.
-    fn entry(&self, rows: usize) -> Result<EntryId, Error> {
+    pub(super) fn entry(&self, rows: usize) -> Result<EntryId, Error> {
         match self.program.train.iter().find(|entry| entry.1 == rows) {
             Some(&(entry, _)) => Ok(entry),
             None => {
@@ -197,7 +225,7 @@ impl Trainer {
     }
 
     /// The entry that adds up the gradients of a batch of so many rows.
-    fn accumulating(&self, rows: usize) -> Result<EntryId, Error> {
+    pub(super) fn accumulating(&self, rows: usize) -> Result<EntryId, Error> {
         match self.program.accumulate {
             Some((entry, known)) if known == rows => Ok(entry),
             other => {

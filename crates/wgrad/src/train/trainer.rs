@@ -100,6 +100,7 @@ impl Trainer {
         options: TrainOptions,
         prepare: PrepareOptions<'_>,
     ) -> Result<Self, Error> {
+        options.validate_alone()?;
         let plan = wgrad_core::lower(&program.program, device.backend().target())?;
         let session = device.backend().prepare(plan, prepare)?;
         Ok(Self {
