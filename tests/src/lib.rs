@@ -7,6 +7,7 @@ pub mod defects;
 pub mod docs;
 pub mod engine;
 pub mod errors;
+pub mod fuzz;
 pub mod golden;
 pub mod gradients;
 pub mod parity;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::{device, docs, drivers, guide, parity, process, programs, shaders, test, tidy};
+use crate::{device, docs, drivers, fuzz, guide, parity, process, programs, shaders, test, tidy};
 
 /// Seeds that the digits example is run with, from 0 on.
 const DIGITS_SEEDS: &str = "5";
@@ -46,6 +46,7 @@ enum Stage {
     Shaders,
     Parity,
     Programs,
+    Fuzz,
     Drivers,
     Digits,
     Guide,
@@ -114,6 +115,7 @@ fn run_stage(stage: Stage) -> Result<Outcome> {
         Stage::Shaders => shaders::run(&shaders::Args::default())?,
         Stage::Parity => parity::run_with(&parity::Args::quick(), true)?,
         Stage::Programs => programs::run_with(&programs::Args::default(), true)?,
+        Stage::Fuzz => fuzz::run(&fuzz::Args::default())?,
         Stage::Drivers => {
             let (found, missing) = drivers::installed()?;
             let ran = test::run_on_others(&found, &missing)?;

@@ -8,6 +8,7 @@ mod ci;
 mod device;
 mod docs;
 mod drivers;
+mod fuzz;
 mod guide;
 mod packages;
 mod parity;
@@ -45,6 +46,8 @@ enum Command {
     Docs(docs::Args),
     /// Follows docs/guide.md: runs its commands on its files
     Guide,
+    /// Feeds every reader of files with damaged ones
+    Fuzz(fuzz::Args),
     /// Checks the rules that no compiler checks
     Tidy,
     /// Runs everything that a change has to pass
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Shaders(args) => shaders::run(&args),
         Command::Docs(args) => docs::run(&args),
         Command::Guide => guide::run(),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Tidy => tidy::run(),
         Command::Ci(args) => ci::run(&args),
     };

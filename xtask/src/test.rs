@@ -104,10 +104,12 @@ const DRIVER_TESTS: &[&str] =
 /// shorter form.
 #[cfg(test)]
 const OTHER_TESTS: &[&str] = &[
+    "bad_input",
     "data",
     "data_paths",
     "defects",
     "docs",
+    "error_list",
     "errors",
     "faults",
     "golden_init",

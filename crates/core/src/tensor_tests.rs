@@ -197,6 +197,6 @@ fn sizes_beyond_all_measure_are_refused() {
     // Strides have to fit even where there is nothing to stride over.
     refused(
         b.feed("y", TensorType::f32([0, huge, 8])),
-        &format!("feed: a result of shape [0,{huge},8] has more than 2^32-1 elements"),
+        &format!("feed: a result of shape [0,{huge},8] has more than 2^32-1 elements; make an axis shorter"),
     );
 }

@@ -10,4 +10,4 @@ pub mod oracle;
 mod run;
 
 pub use oracle::{Oracle, OracleError, OracleFeed};
-pub use run::CpuBackend;
+pub use run::{CpuBackend, bare_product};

@@ -1,14 +1,14 @@
 //! Devices: what there is, which one is wanted, and opening it.
 
-use std::cell::RefCell;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use wgrad_core::plan::{Backend, BackendError, Limits, Plan, PrepareOptions, Session, Target};
 
 use crate::error::Faults;
 use crate::module::{Capabilities, Module};
 use crate::session::GpuSession;
+use crate::unplug;
 
 /// Loop iterations after which no invocation is trusted, on any adapter: lavapipe silently stops at 65,535.
 const LOOP_ITERATIONS_MAX: usize = 32_768;
@@ -230,20 +230,6 @@ impl Gpu {
     }
 }
 
-thread_local! {
-    /// The devices that this thread has opened.
-    static OPENED: RefCell<Vec<Weak<Gpu>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Takes away all devices that this thread has opened and that are in use, as unplugging them would; how many there were. For tests of
-/// code that only sees a `dyn` [`Backend`]: see [`GpuBackend::destroy`].
-#[doc(hidden)]
-pub fn destroy_devices_of_this_thread() -> usize {
-    let opened: Vec<Arc<Gpu>> = OPENED.with_borrow(|opened| opened.iter().filter_map(Weak::upgrade).collect());
-    opened.iter().for_each(|gpu| gpu.device.destroy());
-    opened.len()
-}
-
 /// The wgpu backend on one device.
 pub struct GpuBackend {
     gpu: Arc<Gpu>,
@@ -357,10 +343,7 @@ impl GpuBackend {
             rewrite: options.rewrite,
         };
         let gpu = Arc::new(gpu);
-        OPENED.with_borrow_mut(|opened| {
-            opened.retain(|gpu| gpu.strong_count() > 0);
-            opened.push(Arc::downgrade(&gpu));
-        });
+        unplug::remember(&gpu);
         Ok(Self { gpu, target })
     }
 

@@ -8,6 +8,9 @@ use wgrad_core::plan::BackendError;
 
 use crate::device::Gpu;
 
+/// Time for a device that refused to say that it is lost.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// What the driver reported outside of any error scope.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
@@ -40,6 +43,11 @@ impl Faults {
             Some((out_of_memory, detail)) => Err(error(device, during, out_of_memory, detail)),
             None => Ok(()),
         }
+    }
+
+    /// Whether there is an error that nobody was told of yet.
+    fn is_waiting(&self) -> bool {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Notes that the device is gone.
@@ -94,14 +102,24 @@ impl Gpu {
     }
 
     /// Lets the device make progress, waiting at most the given time for a submission, or for all. A driver that dies while it is
-    /// waited for makes wgpu panic; that becomes the loss of the device. False if the time was too short.
+    /// waited for makes wgpu panic; that becomes the loss of the device, as does a submission that was refused without a reason: wgpu
+    /// says nothing else of it until all work before has ended. False if the time was too short.
     pub(crate) fn poll(&self, wait: Option<(Option<wgpu::SubmissionIndex>, Duration)>) -> bool {
         let poll = match wait {
             Some((submission_index, timeout)) => wgpu::PollType::Wait { submission_index, timeout: Some(timeout) },
             None => wgpu::PollType::Poll,
         };
         match catch_unwind(AssertUnwindSafe(|| self.in_turn(|| self.device.poll(poll)))) {
-            Ok(polled) => !matches!(polled, Err(wgpu::PollError::Timeout)),
+            Ok(Ok(_)) => true,
+            Ok(Err(wgpu::PollError::Timeout)) => false,
+            Ok(Err(wgpu::PollError::WrongSubmissionIndex(..))) => {
+                if !self.faults.is_waiting() {
+                    // The callback, which has the driver's words, comes first if it comes.
+                    self.poll(Some((None, LAST_WORDS)));
+                    self.faults.lose("it takes no more work".to_owned());
+                }
+                true
+            }
             Err(_) => {
                 self.faults.lose("the driver failed while it was waited for".to_owned());
                 true

@@ -25,14 +25,15 @@ mod slots;
 mod store;
 mod template;
 mod turn;
+mod unplug;
 mod words;
 
 pub use device::{
     Adapter, DeviceInfo, DeviceKind, GpuBackend, GpuOptions, Interface, Selector, adapters, adapters_async, devices,
 };
-#[doc(hidden)]
-pub use device::destroy_devices_of_this_thread;
 pub use form::Form;
 pub use module::{Capabilities, Module, modules};
 pub use session::GpuSession;
 pub use template::{SHADERS, ShaderFile};
+#[doc(hidden)]
+pub use unplug::destroy_devices_of_this_thread;

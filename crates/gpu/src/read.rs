@@ -9,12 +9,10 @@ use std::time::{Duration, Instant};
 use wgrad_core::plan::BackendError;
 
 use crate::device::Gpu;
+use crate::error::LAST_WORDS;
 
 /// Time after which a device that reports nothing is given up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
-
-/// Time for a device that refused to say that it is lost.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 const DURING: &str = "reading back";
 

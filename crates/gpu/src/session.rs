@@ -324,7 +324,7 @@ impl Session for GpuSession {
     }
 
     fn run(&mut self, entry: EntryId, feeds: &[HostSlice<'_>]) -> Result<(), BackendError> {
-        self.gpu.check("starting a run")?;
+        self.gpu.faults.check(&self.gpu.info.name, "starting a run")?;
         let Some(plan) = self.plan.entries.get(entry.index()) else {
             let known = self.plan.entries.iter().map(|e| format!("'{}'", e.name)).collect();
             return Err(BackendError::Unknown { what: format!("entry {entry}"), known });
@@ -333,6 +333,9 @@ impl Session for GpuSession {
         let dispatches = self.entries[entry.index()].len() as u64;
         self.pack(entry, feeds);
         let submission = self.gpu.in_turn(|| self.submit(entry));
+        // Nobody waits here, but a device that is gone tells of it only when asked about this very submission.
+        self.gpu.poll(Some((Some(submission.clone()), Duration::ZERO)));
+        self.gpu.faults.check(&self.gpu.info.name, "running")?;
         self.submissions.push_back(submission);
         self.counters.dispatches += dispatches;
         self.counters.submissions += 1;
@@ -340,8 +343,9 @@ impl Session for GpuSession {
             && let Some(oldest) = self.submissions.pop_front()
         {
             self.wait(&oldest)?;
+            self.gpu.faults.check(&self.gpu.info.name, "running")?;
         }
-        self.gpu.faults.check(&self.gpu.info.name, "running")
+        Ok(())
     }
 
     fn read(&mut self, source: Source) -> Result<HostVec, BackendError> {

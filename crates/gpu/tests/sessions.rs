@@ -123,6 +123,24 @@ fn lost_device() {
     lost("preparing", backend.session(plan, PrepareOptions::default()).map(drop));
 }
 
+/// With work under way, the first run that the device does not take is the one that fails.
+#[test]
+fn a_device_that_goes_away_while_it_works() {
+    let Some(backend) = backend() else { return };
+    let plan = lower(&deep(12), backend.target()).expect("a plan");
+    let mut session = backend.session(plan, PrepareOptions::default()).expect("a session");
+    let (entry, x) = (EntryId::from_index(0), floats(16 * 32, 4));
+    for _ in 0..10 {
+        session.run(entry, &[HostSlice::F32(&x)]).expect("a run");
+    }
+    backend.destroy();
+    for _ in 0..2 {
+        let refused = session.run(entry, &[HostSlice::F32(&x)]);
+        assert!(matches!(refused, Err(BackendError::DeviceLost { .. })), "{refused:?}");
+    }
+    assert_eq!(session.counters().submissions, 10);
+}
+
 /// A plan that is too large for the device fails with words when it is prepared.
 #[test]
 fn too_large_a_buffer_is_an_error() {

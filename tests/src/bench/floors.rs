@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use gemm::Parallelism;
+use wgrad_cpu_ref::bare_product;
 
 /// The operands of bare products, `[rows, inner, columns]` each.
 pub(super) struct Products {
@@ -28,41 +28,9 @@ impl Products {
     /// Computes all of them once, on all threads.
     pub(super) fn run(&mut self) {
         for &[m, k, n] in &self.shapes {
-            multiply([m, k, n], &self.a, &self.b, &mut self.c);
+            bare_product([m, k, n], &self.a, &self.b, &mut self.c);
         }
         black_box(&mut self.c);
-    }
-}
-
-/// `c <- a·b`, all stored row by row.
-#[expect(unsafe_code, reason = "the interface of the gemm crate is pointers")]
-fn multiply([m, k, n]: [usize; 3], a: &[f32], b: &[f32], c: &mut [f32]) {
-    assert!(a.len() >= m * k && b.len() >= k * n && c.len() >= m * n);
-    let parallelism = if m * k * n < 2_000_000 { Parallelism::None } else { Parallelism::Rayon(0) };
-    let stride = |columns: usize| isize::try_from(columns).unwrap_or(isize::MAX);
-    // SAFETY: the slices have as many elements as the matrices, which the assertion above shows, and `c` is borrowed for writing.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            c.as_mut_ptr(),
-            1,
-            stride(n),
-            false,
-            a.as_ptr(),
-            1,
-            stride(k),
-            b.as_ptr(),
-            1,
-            stride(n),
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
     }
 }
 

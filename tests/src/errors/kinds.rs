@@ -85,6 +85,7 @@ kinds! {
     "CheckpointError::Rename" Error::Checkpoint(CheckpointError::Rename { .. }),
     "CheckpointError::Device" Error::Checkpoint(CheckpointError::Device(_)),
     "Error::Debug" Error::Debug { .. },
+    "Error::NotFinite" Error::NotFinite(_),
     "Error::Hyperparameter" Error::Hyperparameter { .. },
     "Error::NotAParameter" Error::NotAParameter { .. },
     "Error::Gradients" Error::Gradients { .. },

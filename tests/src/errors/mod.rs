@@ -131,6 +131,10 @@ impl List {
         {
             text = text.replace(reason, "<the system's words>");
         }
+        // Sums over initial values, of which the last bits are the mathematics library's.
+        if let Error::Checkpoint(CheckpointError::Checksum { expected, found, .. }) = &error {
+            text = text.replace(expected, "<the sum that was stored>").replace(found, "<the sum of what is there>");
+        }
         self.cases.push(Case { doing, mistake, error, by_hand, text });
     }
 }

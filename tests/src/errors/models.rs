@@ -3,9 +3,7 @@
 use wgrad::nn::{
     Activation, BatchNorm1d, Dropout, Embedding, Fan, Initializer, LayerNorm, Linear, Mlp, Module, Params, Residual,
 };
-use wgrad::optim::{
-    self, Adam, Clip, Lookahead, Momentum, Optimization, Optimizer, ParameterGroup, Schedules, Sgd, SparseAdam,
-};
+use wgrad::optim::{self, Adam, Clip, Lookahead, Optimization, Optimizer, ParameterGroup, Schedules, Sgd, SparseAdam};
 use wgrad::schedule::{Constant, Cosine, ReduceOnPlateau, Schedule};
 use wgrad::{Builder, Error, Init, Role, Scalar, TensorType};
 
@@ -77,7 +75,7 @@ fn add_optimizers(list: &mut List) -> Result<(), Error> {
     let without = Optimization { schedules: momentum, ..Sgd::default().into() };
     list.add(doing, "A schedule of what the optimizer does not have", without.validate());
     let above = Schedules { momentum: Some(Constant { value: 2.0 }.into()), ..Schedules::default() };
-    let above = Optimization { schedules: above, ..Momentum::default().into() };
+    let above = Optimization { schedules: above, ..Adam::default().into() };
     list.add(doing, "A schedule that leaves the range", above.validate());
     list.add(
         doing,

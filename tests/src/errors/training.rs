@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use wgrad::data::{Batch, Dataset, Targets, TrainBatch};
 use wgrad::loss::{IGNORED, Loss};
-use wgrad::nn::{Activation, Mlp};
+use wgrad::nn::{Activation, Initializer, Linear, Mlp};
 use wgrad::optim::Sgd;
 use wgrad::train::{Fit, History, Metric, Monitor, Penalty, Predictor, RateFinder, Residency, TrainOptions, Trainer};
 use wgrad::{Error, HostSlice};
@@ -106,6 +106,10 @@ fn add_running(list: &mut List) -> Result<(), Error> {
         "The best of what is not measured",
         trainer.fit(&data, Fit::epochs(1).keep_best(Monitor::Accuracy)),
     );
+    let far = Dataset::values(vec![3e38], 1, vec![-3e38], 1)?;
+    let one = Linear { weight: Initializer::Constant(1.0), ..Linear::new(1, 1) };
+    let mut diverging = Trainer::new(&cpu, &one, &far, TrainOptions::new(Loss::Mse, Sgd::default()))?;
+    list.add(doing, "Numbers that f32 does not hold while training", diverging.fit(&far, Fit::epochs(3)));
     list.add(doing, "A picture of no epochs", History::default().to_svg());
     let finder = RateFinder { start: 1.0, end: 0.1, ..RateFinder::default() };
     list.add(doing, "A range test backwards", trainer.find_learning_rate(&data, &finder));

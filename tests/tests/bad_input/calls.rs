@@ -12,8 +12,8 @@ use wgrad::nn::{
 use wgrad::optim::{self, Sgd, matches_pattern};
 use wgrad::train::{correct_per_row, in_top_per_row};
 use wgrad::{
-    Builder, DType, Graph, HostVec, Init, NodeId, PadAxis, Program, Role, Scalar, Shape, SliceRange, Tensor, TensorType,
-    VarId, verify,
+    Builder, DType, Graph, HostVec, Init, NodeId, PadAxis, Program, Role, Scalar, Shape, SliceRange, Tensor,
+    TensorType, VarId, verify,
 };
 
 use crate::{Calls, FLOATS, SIZES, refused};
@@ -99,7 +99,9 @@ fn methods_of_tensors() {
             calls.call(of("select"), || x.select(y, y).is_ok());
             calls.call(of("prelu"), || x.prelu(y).is_ok());
             calls.call(of("concat"), || builder.concat(&[x, y], 1).is_ok());
-            calls.call(of("random_bits"), || (builder.random_bits(x, 0, [1]).is_ok(), builder.normal(y, 9, [2]).is_ok()));
+            calls.call(of("random_bits"), || {
+                (builder.random_bits(x, 0, [1]).is_ok(), builder.normal(y, 9, [2]).is_ok())
+            });
             calls.call(of("losses"), || losses(x, y));
         }
     }
@@ -216,7 +218,8 @@ fn initializers() -> Vec<Initializer> {
 #[test]
 fn initial_values() {
     let mut calls = Calls::default();
-    let shapes: [&[usize]; 7] = [&[], &[0], &[3, 2], &[0, 5], &[2, 0, 9], &[usize::MAX, 2], &[2, 3, usize::MAX, usize::MAX]];
+    let shapes: [&[usize]; 7] =
+        [&[], &[0], &[3, 2], &[0, 5], &[2, 0, 9], &[usize::MAX, 2], &[2, 3, usize::MAX, usize::MAX]];
     for initializer in initializers() {
         for shape in shapes {
             let shape = Shape::from(shape);

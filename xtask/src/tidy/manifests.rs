@@ -12,9 +12,12 @@ const REQUIRED: &[&str] = &[
     "[lints]\nworkspace = true",
 ];
 
+/// The targets of cargo-fuzz are a workspace of their own.
+const ALONE: &str = "fuzz/Cargo.toml";
+
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = vec![];
-    for file in tree.ending("/Cargo.toml") {
+    for file in tree.ending("/Cargo.toml").filter(|file| file.path != ALONE) {
         for required in REQUIRED {
             if !file.text.contains(required) {
                 let message = format!("add `{}`", required.replace('\n', " "));

@@ -152,7 +152,9 @@ pub enum BackendError {
         reason: String,
     },
     /// The device ran out of memory.
-    #[error("'{device}' is out of memory while {during}: {detail}; take smaller batches, a smaller model or another device")]
+    #[error(
+        "'{device}' is out of memory while {during}: {detail}; take smaller batches, a smaller model or another device"
+    )]
     OutOfMemory {
         /// The device.
         device: String,
@@ -188,7 +190,8 @@ pub enum BackendError {
 pub fn check_feeds(entry: &EntryPlan, feeds: &[HostSlice<'_>]) -> Result<(), BackendError> {
     let error = |reason| BackendError::Feed { entry: entry.name.clone(), reason };
     if feeds.len() != entry.feeds.len() {
-        let names = entry.feeds.iter().map(|f| format!("'{}'", f.name)).collect::<Vec<_>>().join(", ");
+        let names: Vec<String> = entry.feeds.iter().map(|f| format!("'{}'", f.name)).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         return Err(error(format!("{} feeds given, {} needed: {names}", feeds.len(), entry.feeds.len())));
     }
     for (plan, data) in entry.feeds.iter().zip(feeds) {

@@ -16,6 +16,8 @@ use std::ptr::NonNull;
 
 use wgrad_core::plan::Buffer;
 
+use super::product::PARALLEL_WORK;
+
 /// Words between two addresses of the alignment wanted, a cache line.
 const LINE_WORDS: usize = 16;
 
@@ -227,4 +229,43 @@ pub(super) struct Multiply {
     pub(super) out: View,
     pub(super) a: View,
     pub(super) b: View,
+}
+
+/// `c <- a·b` of matrices stored row by row, `[m, k]` times `[k, n]`, by the library that products come from and nothing around it:
+/// what a benchmark compares steps with.
+///
+/// # Panics
+/// If a slice has fewer elements than its matrix.
+pub fn bare_product([m, k, n]: [usize; 3], a: &[f32], b: &[f32], c: &mut [f32]) {
+    let fits = |rows: usize, columns: usize, len: usize| rows.checked_mul(columns).is_some_and(|needed| needed <= len);
+    assert!(
+        fits(m, k, a.len()) && fits(k, n, b.len()) && fits(m, n, c.len()),
+        "a slice is too short for [{m},{k}]·[{k},{n}]"
+    );
+    let parallelism = if m * k * n < PARALLEL_WORK { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(0) };
+    let stride = |columns: usize| isize::try_from(columns).expect("no slice is longer");
+    // SAFETY: the assertion shows that each matrix lies within its slice, and `c` is borrowed for writing.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c.as_mut_ptr(),
+            1,
+            stride(n),
+            false,
+            a.as_ptr(),
+            1,
+            stride(k),
+            b.as_ptr(),
+            1,
+            stride(n),
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
 }

@@ -30,6 +30,8 @@ use wgrad_core::plan::{
 use wgrad_core::{EntryId, HostSlice, HostVec, VarId};
 
 use code::{Code, Compiled};
+pub use memory::bare_product;
+
 use memory::{Memory, Shared};
 use scatter::ScatterRows;
 use tile::{Pool, Scratch};

@@ -6,7 +6,7 @@ use wgrad_core::plan::{Inst, Kernel, MatMul, Matrix};
 use super::memory::{Multiply, Shared, View};
 
 /// Multiplications below which a product stays on one thread.
-const PARALLEL_WORK: usize = 2_000_000;
+pub(super) const PARALLEL_WORK: usize = 2_000_000;
 
 /// Where a kernel's product goes before its points are walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -102,7 +102,7 @@ impl<'a> Batches<'a> {
 
     /// The numbers of the rows of the next batch.
     pub(crate) fn next_rows(&mut self) -> Option<&[u32]> {
-        let rows = &self.order[self.next..self.order.len().min(self.next + self.size)];
+        let rows = &self.order[self.next..self.order.len().min(self.next.saturating_add(self.size))];
         self.next += rows.len();
         if rows.is_empty() { None } else { Some(rows) }
     }

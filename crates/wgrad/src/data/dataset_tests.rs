@@ -177,3 +177,19 @@ fn weights_are_balanced() {
     let data = Dataset::classes(vec![0.0; 2], 1, vec![0, 2], 3).unwrap();
     assert_eq!(message(data.class_weights()), "data set: class 1 has no rows, so it has no weight");
 }
+
+/// Batches and resident data name rows by u32.
+#[test]
+fn more_rows_than_numbers_of_rows_are_refused() {
+    assert!(super::check_rows(u32::MAX as usize).is_ok());
+    let message = super::check_rows(1 << 33).unwrap_err().to_string();
+    assert_eq!(message, "data set: 8589934592 rows, but at most 4294967295 can be numbered: split it");
+}
+
+#[test]
+fn scaling_beyond_single_precision_is_refused() {
+    let data = Dataset::classes(vec![1.0, 2.0, 0.0, 3e38], 2, vec![0, 1], 2).unwrap();
+    let message = data.clone().scaled(2.0).unwrap_err().to_string();
+    assert!(message.starts_with("data set, row 1, feature column 1: the value is inf"), "{message}");
+    assert!(data.scaled(f32::NAN).is_err());
+}

@@ -27,8 +27,8 @@ pub enum DataError {
         /// The system's words.
         reason: String,
     },
-    /// A file that is not what its format asks for.
-    #[error("{file}: not a readable {format} file: {reason}")]
+    /// A file that is not what its format asks for, or data that the format cannot hold.
+    #[error("{file}: not a valid {format} file: {reason}")]
     Format {
         /// Its path.
         file: String,
@@ -38,7 +38,9 @@ pub enum DataError {
         reason: String,
     },
     /// A file with fewer bytes of data than its header announces.
-    #[error("{file}: the {format} header announces {announced} bytes of data, but there are only {found}: get the file again")]
+    #[error(
+        "{file}: the {format} header announces {announced} bytes of data, but there are only {found}: get the file again"
+    )]
     Truncated {
         /// Its path.
         file: String,
@@ -106,7 +108,9 @@ pub enum DataError {
         expected: usize,
     },
     /// A quote that is opened and never closed.
-    #[error("{file}: a quote that the row starting in line {line} opens is not closed before the end of the file: close it, and double quotes inside")]
+    #[error(
+        "{file}: a quote that the row starting in line {line} opens is not closed before the end of the file: close it, and double quotes inside"
+    )]
     OpenQuote {
         /// The file.
         file: String,

@@ -48,7 +48,7 @@ fn large_arrays_of_one_number_are_packed() {
 #[test]
 fn entries_must_be_arrays() {
     let message = |bytes: &[u8]| of_bytes(bytes).unwrap_err().to_string();
-    assert!(message(b"nothing like that").starts_with("t.npz: not a readable NPZ file: "));
+    assert!(message(b"nothing like that").starts_with("t.npz: not a valid NPZ file: "));
     assert!(message(&archive("notes.txt", b"hello")).contains("its entry 'notes.txt' is no array"));
     let error = message(&archive("x.npy", b"hello, hello"));
     assert!(error.starts_with("t.npz, entry 'x.npy'") && error.contains("0x93 NUMPY"), "{error}");

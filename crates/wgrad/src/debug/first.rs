@@ -76,6 +76,24 @@ impl fmt::Display for FirstNonFinite {
 /// where numbers leave what single precision can hold, whoever computes them; whether a device computes them right is what
 /// [`compare`](super::compare()) tells.
 ///
+/// ```
+/// use wgrad::debug::first_non_finite;
+/// use wgrad::{Builder, Entry, Fetch, HostVec, Init, Program, Role, Scalar, TensorType};
+///
+/// let builder = Builder::new();
+/// let w = builder.variable("w", TensorType::f32([2]), Init::Fill(Scalar::F32(1.0)), Role::Parameter)?;
+/// let fetches = vec![Fetch { name: "log".to_owned(), node: w.log()?.id() }];
+/// let entry = Entry { name: "run".to_owned(), feeds: vec![], fetches, updates: vec![] };
+/// let program = Program { graph: builder.into_graph(), entries: vec![entry] };
+///
+/// assert_eq!(first_non_finite(&program, None, &[], &[])?, None);
+/// // All is well with the initial values; with those of a run that went wrong it is not.
+/// let later = [("w".to_owned(), HostVec::F32(vec![1.0, 0.0]))];
+/// let found = first_non_finite(&program, Some("run"), &[], &later)?.expect("0 has no logarithm");
+/// assert_eq!((found.op, found.position, found.value), ("log", 1, f32::NEG_INFINITY));
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+///
 /// # Errors
 /// If the program is not valid, there is no such entry or variable, or data do not fit.
 pub fn first_non_finite(

@@ -3,8 +3,8 @@
 use wgrad_core::{DType, GraphError, Tensor, TensorType};
 
 use super::{
-    CrossEntropy, RowLosses, absolute_errors, bce_with_logits_errors, cross_entropy_per_row, hinge_errors, huber_errors,
-    kl_errors, kl_log_errors, multi_margin_per_row, nll, smooth_l1_errors, squared_errors,
+    CrossEntropy, RowLosses, absolute_errors, bce_with_logits_errors, cross_entropy_per_row, hinge_errors,
+    huber_errors, kl_errors, kl_log_errors, multi_margin_per_row, nll, smooth_l1_errors, squared_errors,
 };
 use crate::Error;
 use crate::data::Targets;
@@ -155,7 +155,11 @@ impl Loss {
             | Self::Hinge { .. } => Some(Kind::Values),
         };
         if takes.is_some_and(|takes| takes != kind) {
-            return error(format!("it takes {} as targets, the data have {}", takes.unwrap_or(kind).text(), kind.text()));
+            return error(format!(
+                "it takes {} as targets, the data have {}",
+                takes.unwrap_or(kind).text(),
+                kind.text()
+            ));
         }
         let weights = |name: &str, weights: &[f64], one_for_all: bool| -> Option<String> {
             if let Some((i, weight)) = weights.iter().enumerate().find(|(_, w)| !WEIGHT.contains(**w)) {
@@ -281,9 +285,7 @@ impl Loss {
             Self::L1 => mean(absolute_errors(output, target)?)?,
             Self::Huber { delta } => mean(huber_errors(output, target, *delta)?)?,
             Self::SmoothL1 { beta } => mean(smooth_l1_errors(output, target, *beta)?)?,
-            Self::BceWithLogits { pos_weight } => {
-                mean(bce_with_logits_errors(output, target, weights(pos_weight)?)?)?
-            }
+            Self::BceWithLogits { pos_weight } => mean(bce_with_logits_errors(output, target, weights(pos_weight)?)?)?,
             Self::Kl => sum(kl_errors(output, target)?)?,
             Self::KlLog => sum(kl_log_errors(output, target)?)?,
             Self::Hinge { squared } => mean(hinge_errors(output, target, *squared)?)?,

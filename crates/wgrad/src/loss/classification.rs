@@ -131,6 +131,20 @@ impl<'g> CrossEntropy<'g> {
     /// For targets that are probabilities `q`, of the shape of the logits: `-Σ w·q'·p` with `q' = (1 - s)·q + s/classes`. Their mean
     /// divides by the number of rows.
     ///
+    /// ```
+    /// use wgrad::loss::CrossEntropy;
+    /// # use wgrad_cpu_ref::oracle::eval;
+    ///
+    /// let builder = wgrad::Builder::new();
+    /// # let values = |x: wgrad::Tensor| builder.with(|g| eval(g, &[x.id()], &Default::default()));
+    /// # let value = |x| values(x).map(|v| v[0].to_f64());
+    /// // Equal logits of two classes cost log 2, whatever the probabilities, as these have a sum of 1.
+    /// let logits = builder.constant_f64(&[0.0; 4], [2, 2])?;
+    /// let q = builder.constant_f64(&[1.0, 0.0, 0.25, 0.75], [2, 2])?;
+    /// assert_eq!(value(CrossEntropy::default().rows_of_probabilities(logits, q)?)?, [2.0_f64.ln(); 2]);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// If the shapes differ, or the logits have not two axes.
     pub fn rows_of_probabilities(self, logits: Tensor<'g>, q: Tensor<'g>) -> Result<Tensor<'g>, GraphError> {

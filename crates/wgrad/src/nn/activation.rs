@@ -93,6 +93,14 @@ impl Activation {
 
     /// The factor by which weights in front of it should be larger to keep the variance of what flows through, as in
     /// `torch.nn.init.calculate_gain`; the smooth relatives of relu take relu's.
+    ///
+    /// ```
+    /// use wgrad::nn::Activation;
+    ///
+    /// // A relu lets half of the variance through.
+    /// assert_eq!(Activation::Relu.gain(), 2.0_f64.sqrt());
+    /// assert_eq!(Activation::LeakyRelu { slope: 1.0 }.gain(), Activation::Identity.gain());
+    /// ```
     pub fn gain(self) -> f64 {
         match self {
             Self::Identity | Self::Sigmoid | Self::HardSigmoid | Self::Softsign => 1.0,

@@ -20,7 +20,10 @@ pub(super) fn truncated_normal(
     let none =
         || format!("there is no normal distribution with mean {mean} and standard deviation {std} on [{low}, {high}]");
     let [a, b] = [low, high].map(|bound| (bound - mean) / std);
-    let is_one = mean.is_finite() && std.is_finite() && std > 0.0;
+    // Beyond what single precision holds there is nothing to draw, and the bounds would overflow in units of the deviation.
+    let is_single = |v: f64| v == 0.0 || (v as f32).is_normal();
+    let is_one =
+        is_single(mean) && is_single(std) && std > 0.0 && low <= f64::from(f32::MAX) && high >= f64::from(f32::MIN);
     if !is_one || a.is_nan() || b.is_nan() || a > b || a == f64::INFINITY || b == f64::NEG_INFINITY {
         return Err(none());
     }

@@ -134,7 +134,9 @@ impl Initializer {
         };
         match self {
             Self::Zeros => Ok(Init::Fill(Scalar::F32(0.0))),
-            Self::Constant(v) if !is_single(*v) => Err(format!("a parameter cannot start at {v}, which is not finite in f32")),
+            Self::Constant(v) if !is_single(*v) => {
+                Err(format!("a parameter cannot start at {v}, which is not finite in f32"))
+            }
             Self::Constant(v) => Ok(Init::Fill(Scalar::F32(*v))),
             Self::Values(v) if v.iter().any(|v| !v.is_finite()) => {
                 let at = v.iter().position(|v| !v.is_finite()).unwrap_or(0);

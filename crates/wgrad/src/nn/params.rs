@@ -91,6 +91,16 @@ impl<'g> Params<'g> {
     }
 
     /// The same table one name deeper: `params.child("layers").child(0)` names its parameters `layers.0.…`.
+    ///
+    /// ```
+    /// use wgrad::nn::{Initializer, Params};
+    ///
+    /// let builder = wgrad::Builder::new();
+    /// let params = Params::new(&builder, 0);
+    /// params.child("layers").child(3).get("bias", [8], &Initializer::Zeros)?;
+    /// assert_eq!(params.all()[0].0, "layers.3.bias");
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
     #[must_use]
     pub fn child(&self, name: impl std::fmt::Display) -> Self {
         Self { builder: self.builder, path: self.full_name(&name.to_string()), table: Rc::clone(&self.table) }
@@ -113,6 +123,19 @@ impl<'g> Params<'g> {
 
     /// Starts another application of the model, in which it gets other tensors instead of some parameters: the point that an
     /// optimizer looks ahead to, say, or running means. Each pair is a parameter and the tensor of its shape that takes its place.
+    ///
+    /// ```
+    /// use wgrad::nn::{Initializer, Params};
+    ///
+    /// let builder = wgrad::Builder::new();
+    /// let params = Params::new(&builder, 0);
+    /// let initializer = Initializer::Constant(1.0);
+    /// let weight = params.get("weight", [4], &initializer)?;
+    /// let other = weight.mul(2.0)?;
+    /// params.next_pass_on([(weight, other)]);
+    /// assert_eq!(params.get("weight", [4], &initializer)?.id(), other.id());
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
     pub fn next_pass_on(&self, substitutes: impl IntoIterator<Item = (Tensor<'g>, Tensor<'g>)>) {
         self.next_pass();
         let mut table = self.table.borrow_mut();
@@ -151,6 +174,28 @@ impl<'g> Params<'g> {
     }
 
     /// Something that the model keeps and does not learn, a running mean say: the variable of a name below the present path.
+    ///
+    /// ```
+    /// use wgrad::nn::{Initializer, Module, Params};
+    /// use wgrad::{Error, Tensor};
+    ///
+    /// /// Takes off the running mean of everything that came in training.
+    /// fn centred<'g>(params: &Params<'g>, x: Tensor<'g>) -> Result<Tensor<'g>, Error> {
+    ///     let mean = params.state("mean", [x.shape()[1]], 0.0)?;
+    ///     if params.is_training() {
+    ///         params.update(mean, mean.mul(0.9)?.add(x.mean(&[0], false)?.detach()?.mul(0.1)?)?)?;
+    ///     }
+    ///     Ok(x.sub(mean)?)
+    /// }
+    ///
+    /// let builder = wgrad::Builder::new();
+    /// let params = Params::new(&builder, 0);
+    /// params.train();
+    /// centred.forward(&params, builder.feed("x", wgrad::TensorType::f32([32, 4]))?)?;
+    /// assert!(params.all().is_empty(), "nothing is learnt");
+    /// assert_eq!(params.take_updates().len(), 1);
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Params::get`].
@@ -193,6 +238,20 @@ impl<'g> Params<'g> {
 
     /// Random floats, uniform on `[0, 1)`: others for every call of a pass and every value of the random state, and the same on every
     /// backend.
+    ///
+    /// ```
+    /// use wgrad::nn::Params;
+    ///
+    /// let builder = wgrad::Builder::new();
+    /// let params = Params::new(&builder, 0);
+    /// assert!(params.random_state().is_none());
+    /// let (a, b) = (params.uniform([3])?, params.uniform([3])?);
+    /// assert_ne!(a.id(), b.id(), "other numbers for every call");
+    /// // The next pass draws the same from the same state.
+    /// params.next_pass();
+    /// assert_eq!(params.uniform([3])?.id(), a.id());
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
     ///
     /// # Errors
     /// If the shape is too large.

@@ -14,7 +14,11 @@ fn cpu() -> Device {
 }
 
 fn trainer(model: &dyn Module, data: &Dataset, optimizer: impl Into<Optimization>) -> Result<Trainer, Error> {
-    let options = TrainOptions { batch_rows: 8, sampling: Sampling::InOrder, ..TrainOptions::new(Loss::cross_entropy(), optimizer) };
+    let options = TrainOptions {
+        batch_rows: 8,
+        sampling: Sampling::InOrder,
+        ..TrainOptions::new(Loss::cross_entropy(), optimizer)
+    };
     Trainer::new(&cpu(), model, data, options)
 }
 
@@ -42,8 +46,12 @@ fn dropout_draws_anew_for_every_batch() {
     let data = larger(8);
     let still = Sgd { learning_rate: 0.0, ..Sgd::default() };
     let losses = |seed: u64| -> Vec<f32> {
-        let options =
-            TrainOptions { batch_rows: 8, seed, sampling: Sampling::InOrder, ..TrainOptions::new(Loss::cross_entropy(), still) };
+        let options = TrainOptions {
+            batch_rows: 8,
+            seed,
+            sampling: Sampling::InOrder,
+            ..TrainOptions::new(Loss::cross_entropy(), still)
+        };
         let mut trainer = Trainer::new(&cpu(), &model(), &data, options).unwrap();
         let evaluated = trainer.evaluate(&data).unwrap().loss;
         let batch = trainer.batches(&data).unwrap().next().unwrap();

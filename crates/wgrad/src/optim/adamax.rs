@@ -50,11 +50,22 @@ pub struct Adamax {
 ///
 /// ```
 /// use wgrad::optim::{Adamax, AdamaxEps};
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::{Initializer, Linear}};
+/// # use wgrad::train::{TrainOptions, Trainer};
 ///
-/// assert_eq!(Adamax::default().eps_placement, AdamaxEps::InMaximum);
-/// // As keras has it.
-/// let keras = Adamax { learning_rate: 1e-3, eps: 1e-7, eps_placement: AdamaxEps::AfterMaximum, ..Adamax::default() };
-/// assert_eq!(keras.beta2, Adamax::default().beta2);
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![1.0], 1, vec![0.0], 1)?;
+/// # let model = Linear { weight: Initializer::Constant(1.0), bias: None, ..Linear::new(1, 1) };
+/// // What is kept after a gradient of 2.
+/// let kept = |eps_placement| {
+///     let optimizer = Adamax { eps: 0.5, eps_placement, ..Adamax::default() };
+///     let mut trainer = Trainer::new(&device, &model, &data, TrainOptions::new(Loss::Mse, optimizer))?;
+///     trainer.epoch(&data)?;
+///     trainer.read("weight.adamax.u").map(|u| u.into_f32())
+/// };
+/// assert_eq!(kept(AdamaxEps::InMaximum)?, Some(vec![2.5]));
+/// assert_eq!(kept(AdamaxEps::AfterMaximum)?, Some(vec![2.0]));
+/// # Ok::<(), wgrad::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdamaxEps {

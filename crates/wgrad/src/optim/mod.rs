@@ -155,14 +155,20 @@ impl Optimizer {
         let rule = self.rule();
         for Hyperparameter { field, value, range } in rule.hyperparameters() {
             if !range.contains(value) {
-                return Err(Error::Hyperparameter { optimizer: rule.name(), field, value, allowed: range.advice(value) });
+                return Err(Error::Hyperparameter {
+                    optimizer: rule.name(),
+                    field,
+                    value,
+                    allowed: range.advice(value),
+                });
             }
         }
         let first = rule.numbers(Schedules::default().now(self, 1, 1.0));
         match first.into_iter().find(|number| (number.value as f32).is_infinite()) {
             None => Ok(()),
             Some(HostNumber { name: field, value, varies: _ }) => {
-                let allowed = "finite in f32: it is computed from the hyperparameters, one of which is too large or too small";
+                let allowed =
+                    "finite in f32: it is computed from the hyperparameters, one of which is too large or too small";
                 Err(Error::Hyperparameter { optimizer: rule.name(), field, value, allowed })
             }
         }

@@ -60,12 +60,23 @@ pub struct Muon {
 /// How [`Muon`] scales its step by the shape of the matrix.
 ///
 /// ```
-/// use wgrad::optim::{AdamW, Muon, MuonScale};
+/// use wgrad::optim::{Muon, MuonScale};
+/// # use wgrad::{BackendChoice, Device, DeviceSelector, data::Dataset, loss::Loss, nn::{Initializer, Linear}};
+/// # use wgrad::train::{TrainOptions, Trainer};
 ///
-/// // Steps of the size of AdamW's: its learning rate and decay can be taken over.
-/// let AdamW { learning_rate, weight_decay, .. } = AdamW::default();
-/// let muon = Muon { learning_rate, weight_decay, scale: MuonScale::MatchRmsAdamW, ..Muon::default() };
-/// assert_ne!(muon.scale, Muon::default().scale);
+/// # let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+/// # let data = Dataset::values(vec![1.0; 100], 100, vec![0.0], 1)?;
+/// # let model = Linear { weight: Initializer::Constant(1.0), bias: None, ..Linear::new(100, 1) };
+/// // How far the weights of a layer of 100 inputs and one output go: 0.2·√100 is twice √1.
+/// let moved = |scale| {
+///     let optimizer = Muon { learning_rate: 1.0, scale, weight_decay: 0.0, ..Muon::default() };
+///     let mut trainer = Trainer::new(&device, &model, &data, TrainOptions::new(Loss::Mse, optimizer))?;
+///     trainer.epoch(&data)?;
+///     Ok::<f32, wgrad::Error>(1.0 - trainer.read("weight")?.into_f32().unwrap_or_default()[0])
+/// };
+/// let ratio = moved(MuonScale::MatchRmsAdamW)? / moved(MuonScale::Original)?;
+/// assert!((ratio - 2.0).abs() < 1e-4, "{ratio}");
+/// # Ok::<(), wgrad::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MuonScale {

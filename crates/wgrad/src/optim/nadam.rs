@@ -28,14 +28,16 @@ use crate::optim::{
 /// 1, a learning rate of 0.001 and `eps` 1e-7, and its decay is decoupled.
 ///
 /// ```
-/// use wgrad::optim::{NAdam, Optimizer};
+/// use wgrad::optim::{NAdam, Optimization};
 ///
-/// // As optax has it: without momentum decay, and with a decay of its own, as `nadamw`.
-/// let rule = NAdam { momentum_decay: None, weight_decay: 1e-4, decoupled_weight_decay: true, ..NAdam::default() };
-/// Optimizer::from(rule).validate()?;
-/// // Of no decay and one of 0 the latter keeps Nesterov's momentum at half of `beta1` for good.
-/// assert_ne!(rule, NAdam { momentum_decay: Some(0.0), ..rule });
-/// # Ok::<(), wgrad::Error>(())
+/// // How much of a late step is the mean's, and how much the gradient's.
+/// let weights = |momentum_decay| {
+///     let rule = NAdam { learning_rate: 1.0, beta1: 0.5, momentum_decay, ..NAdam::default() };
+///     Optimization::new(rule).scalars(1_000, 1.0)[..2].to_vec()
+/// };
+/// assert_eq!(weights(None), [0.5, 0.5], "as optax has it");
+/// // A decay of 0 leaves the momentum at half of `beta1` for good.
+/// assert_eq!(weights(Some(0.0)), [0.25, 0.75]);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NAdam {
@@ -79,9 +81,15 @@ impl NAdam {
         let mu = |i: f64| beta1 * (1.0 - 0.5 * 0.96_f64.powf(i * decay));
         let mut product = 1.0;
         for i in 1..=now.step.max(1) {
-            product *= mu(i as f64);
-            // From here on 1 - product is 1, however long the training lasts.
-            if product < f64::EPSILON / 4.0 {
+            let factor = mu(i as f64);
+            product *= factor;
+            // From here on 1 - product is 1, however long the training lasts; and a momentum that is none never gets there.
+            if product < f64::EPSILON / 4.0 || !(0.0..1.0).contains(&factor) {
+                break;
+            }
+            // The factors have reached their limit, so that what is left is a power of it.
+            if factor == beta1 {
+                product *= beta1.powf((now.step.max(1) - i) as f64);
                 break;
             }
         }

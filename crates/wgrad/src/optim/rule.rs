@@ -193,7 +193,8 @@ impl Range {
         if v != 0.0 && !single.is_normal() {
             return Some("0 or between 1.2e-38 and 3.4e38 in size: f32 has no other numbers");
         }
-        (matches!(self, Self::BelowOne) && single >= 1.0).then_some("at most 0.99999994: f32 has no larger number below 1")
+        (matches!(self, Self::BelowOne) && single >= 1.0)
+            .then_some("at most 0.99999994: f32 has no larger number below 1")
     }
 
     /// Whether the value lies in the range, as a number of double precision.

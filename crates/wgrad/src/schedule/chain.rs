@@ -47,6 +47,13 @@ impl Chain {
 
     /// [`Warmup`] to `peak`, `stable` updates there, then [`SqrtDecay`] to 0 in the last `decay` (Hägele et al. 2024, who take
     /// a fifth of all for them).
+    ///
+    /// ```
+    /// use wgrad::schedule::{Chain, Schedule};
+    ///
+    /// let schedule = Schedule::from(Chain::warmup_stable_decay(1.0, 10, 70, 20));
+    /// assert_eq!([0, 9, 79, 80, 85, 100].map(|t| schedule.value(t)), [0.1, 1.0, 1.0, 1.0, 0.5, 0.0]);
+    /// ```
     pub fn warmup_stable_decay(peak: f64, warmup: u64, stable: u64, decay: u64) -> Self {
         let pieces = [(Warmup { peak, steps: warmup }.into(), warmup), (Constant { value: peak }.into(), stable)];
         Self::new(pieces, SqrtDecay::new(peak, decay))

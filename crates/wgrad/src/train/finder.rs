@@ -72,7 +72,8 @@ impl RateCurve {
         };
         // The first means are of few losses and jump about.
         let inner = self.rates.len() / 10 + 1..self.rates.len().min(self.smoothed.len()).saturating_sub(1);
-        let steepest = inner.map(|i| (slope(i), i)).filter(|(slope, _)| *slope < 0.0).min_by(|a, b| a.0.total_cmp(&b.0));
+        let steepest =
+            inner.map(|i| (slope(i), i)).filter(|(slope, _)| *slope < 0.0).min_by(|a, b| a.0.total_cmp(&b.0));
         steepest.map(|(_, i)| self.rates[i])
     }
 
@@ -118,7 +119,12 @@ impl Trainer {
     /// If a field is out of range, the data do not fit, or the device fails.
     pub fn find_learning_rate(&mut self, train: &Dataset, finder: &RateFinder) -> Result<RateCurve, Error> {
         let RateFinder { start, end, steps, smoothing, diverged } = *finder;
-        let fits = start > 0.0 && end > start && [start, end].iter().all(|rate| (*rate as f32).is_normal()) && steps >= 2 && (0.0..1.0).contains(&smoothing) && diverged > 1.0;
+        let fits = start > 0.0
+            && end > start
+            && [start, end].iter().all(|rate| (*rate as f32).is_normal())
+            && steps >= 2
+            && (0.0..1.0).contains(&smoothing)
+            && diverged > 1.0;
         if !fits {
             let reason = format!(
                 "{finder:?} needs 0 < start < end, both within the range of f32, at least 2 steps, a smoothing from 0 to below 1 and diverged above 1"

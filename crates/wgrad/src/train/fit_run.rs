@@ -7,14 +7,13 @@ use wgrad_core::plan::Source;
 use wgrad_core::{HostVec, Op, Role, VarId};
 
 use crate::Error;
-use crate::checkpoint::Checkpoints;
 use crate::data::Dataset;
-use crate::train::fit_state::{Past, Record};
+use crate::train::fit_state::{Begun, Past, Record};
 use crate::train::kept;
 use crate::train::not_finite::{Good, Looks, after_look};
 use crate::train::progress::Display;
 use crate::train::signals::Signals;
-use crate::train::{Control, EarlyStopping, Fit, History, Monitor, OnNonFinite, Stopped, Trainer};
+use crate::train::{Control, EarlyStopping, EpochReport, Fit, History, Monitor, OnNonFinite, Stopped, Trainer};
 
 /// The best epoch so far, and what the model was.
 struct Best {
@@ -54,25 +53,128 @@ impl Patience {
     }
 }
 
+/// What a fit keeps from epoch to epoch.
+struct Kept {
+    record: Record,
+    best: Option<Best>,
+    patience: Option<Patience>,
+    /// Where the present epoch was saved, once it was.
+    saved: Option<PathBuf>,
+    /// Where a search for what is not finite would begin.
+    good: Option<Good>,
+}
+
+/// How the steps of an epoch ended.
+#[derive(Default)]
+struct Ended {
+    by_callback: bool,
+    by_signal: bool,
+}
+
 impl Trainer {
-    /// Trains as `fit` says.
-    pub(super) fn run_fit(&mut self, train: &Dataset, mut fit: Fit<'_>) -> Result<History, Error> {
+    /// Trains as `fit` says. What failed is not gone on with; what was saved before is.
+    pub(super) fn run_fit(&mut self, train: &Dataset, fit: Fit<'_>) -> Result<History, Error> {
+        let outcome = self.run_epochs(train, fit);
+        if outcome.is_err() {
+            self.forget_fit();
+        }
+        outcome
+    }
+
+    fn run_epochs(&mut self, train: &Dataset, mut fit: Fit<'_>) -> Result<History, Error> {
         check_goals(&fit)?;
         let signals = fit.signals.then(Signals::listen).transpose()?;
         let asked = || signals.as_ref().is_some_and(Signals::asked);
         let past = if fit.until { Past::of(self)? } else { Past::default() };
         self.forget_fit();
         let (mut history, mut begun) = (History { epochs: past.epochs, ..History::default() }, past.begun);
-        let mut record = Record::of(&history.epochs)?;
+        let mut kept = self.look_back(&fit, &mut history)?;
+        let epochs = if fit.until { fit.epochs.saturating_sub(self.epoch) } else { fit.epochs };
+        let steps = train.rows().div_ceil(self.options.batch_rows).div_ceil(self.options.optimizer.accumulate);
+        let mut display = Display::new(fit.progress, epochs, steps);
+        // Whether anything may be saved in which the fit should be found again.
+        let saves = fit.checkpoints.is_some() || fit.signals || !fit.on_epoch.is_empty() || !fit.on_step.is_empty();
+        for _ in 0..epochs {
+            if history.stopped.is_some() {
+                break;
+            }
+            kept.saved = None;
+            if fit.on_non_finite == OnNonFinite::Locate {
+                kept.good = Some(Good::Copy(Box::new(self.checkpoint()?)));
+            }
+            if saves {
+                if self.position == 0 || begun.is_some() {
+                    kept.record.attach(self);
+                }
+                self.attach_begun(begun.map_or(self.position, |begun| begun.from));
+            }
+            let (mut report, mut ended) = self.steps_of_epoch(train, begun.take(), &mut fit, &mut display, &asked)?;
+            if fit.on_non_finite != OnNonFinite::Ignore && !report.loss.is_finite() {
+                display.finish();
+                let what = format!("the mean loss of epoch {}", report.epoch);
+                return Err(self.not_finite(train, kept.good.as_ref(), what, report.loss)?);
+            }
+            if ended.by_signal && self.position > 0 {
+                history.stopped = Some(Stopped::Interrupted);
+                break;
+            }
+            report.evaluation = fit.validation.map(|data| self.evaluate(data)).transpose()?;
+            display.epoch(&report);
+            let bad_weight = self.bad_weight_after(&fit, &report)?;
+            if let Some(name) = bad_weight.as_ref().filter(|_| fit.on_non_finite != OnNonFinite::Ignore) {
+                display.finish();
+                let what = format!("'{name}' after epoch {}", report.epoch);
+                return Err(self.not_finite(train, kept.good.as_ref(), what, f64::NAN)?);
+            }
+            let is_best = self.observe(&fit, &mut kept, &report, history.epochs.len())?;
+            history.best = kept.best.as_ref().and_then(|best| best.position);
+            if saves && self.position == 0 {
+                kept.record.push(&report)?;
+                kept.record.attach(self);
+            }
+            if report.loss.is_finite() && bad_weight.is_none() {
+                self.save_epoch(&fit, &mut kept, &report, is_best)?;
+            } else if fit.checkpoints.is_some() {
+                log::warn!("no checkpoint of epoch {}: its loss or a weight is not finite", report.epoch);
+            }
+            for call in &mut fit.on_epoch {
+                ended.by_callback |= call(self, &report)? == Control::Stop;
+            }
+            history.epochs.push(report);
+            if kept.patience.as_ref().is_some_and(Patience::is_over) {
+                history.stopped = Some(Stopped::Early);
+            } else if ended.by_callback {
+                history.stopped = Some(Stopped::Callback);
+            } else if asked() {
+                history.stopped = Some(Stopped::Interrupted);
+            }
+        }
+        display.finish();
+        if history.stopped == Some(Stopped::Interrupted) {
+            self.save_interrupted(&fit, kept.saved)?;
+            return Ok(history);
+        }
+        self.forget_fit();
+        for (variable, data) in kept.best.into_iter().flat_map(|best| best.variables) {
+            self.session.write(variable, data.as_slice())?;
+        }
+        Ok(history)
+    }
+
+    /// What the epochs before an interruption say about the best of them and about early stopping.
+    fn look_back(&mut self, fit: &Fit<'_>, history: &mut History) -> Result<Kept, Error> {
         let mut best =
             fit.keep_best.map(|monitor| Best { monitor, value: monitor.worst(), position: None, variables: vec![] });
         let mut patience = fit.early_stopping.map(|rule| Patience { rule, record: rule.monitor.worst(), bad: 0 });
         for (position, report) in history.epochs.iter().enumerate() {
-            if let Some((best, value)) = best.as_mut().and_then(|best| best.monitor.value(report).map(|v| (best, v))) {
+            // Where nothing was measured then, nothing is known.
+            if let Some(best) = &mut best
+                && let Some(value) = best.monitor.value(report)
+            {
                 best.observe(position, value);
             }
-            if let Some((patience, value)) =
-                patience.as_mut().and_then(|patience| patience.rule.monitor.value(report).map(|v| (patience, v)))
+            if let Some(patience) = &mut patience
+                && let Some(value) = patience.rule.monitor.value(report)
             {
                 patience.observe(value);
             }
@@ -89,171 +191,116 @@ impl Trainer {
         if patience.as_ref().is_some_and(Patience::is_over) {
             history.stopped = Some(Stopped::Early);
         }
+        Ok(Kept { record: Record::of(&history.epochs)?, best, patience, saved: None, good: None })
+    }
 
-        let epochs = if fit.until { fit.epochs.saturating_sub(self.epoch) } else { fit.epochs };
-        let steps = train.rows().div_ceil(self.options.batch_rows).div_ceil(self.options.optimizer.accumulate);
-        let mut display = Display::new(fit.progress, epochs, steps);
-        // Whether anything may be saved in which the fit should be found again.
-        let saves = fit.checkpoints.is_some() || fit.signals || !fit.on_epoch.is_empty() || !fit.on_step.is_empty();
-        let policy = fit.on_non_finite;
-        let mut saved = None;
-        let mut good = match policy {
-            OnNonFinite::Locate if history.stopped.is_none() && epochs > 0 => Some(self.copy()?),
-            OnNonFinite::Locate | OnNonFinite::Stop | OnNonFinite::Ignore => None,
-        };
-        for _ in 0..epochs {
-            if history.stopped.is_some() {
-                break;
-            }
-            if saves {
-                if self.position == 0 || begun.is_some() {
-                    record.attach(self);
-                }
-                self.attach_begun(begun.map_or(self.position, |begun| begun.from));
-            }
-            let (mut stop, mut interrupted, mut looks) = (Control::Continue, false, Looks::new());
-            let mut report = self.epoch_with(train, begun.take(), |trainer, weight| {
-                let mut read = None;
-                display.step(|| {
-                    let loss = trainer.mean_loss(weight)?;
-                    read = Some(loss);
-                    Ok(loss)
-                })?;
-                if after_look(looks.loss(read, || trainer.mean_loss(weight))?, policy) == Control::Stop {
-                    return Ok(Control::Stop);
-                }
-                for call in &mut fit.on_step {
-                    if call(trainer)? == Control::Stop {
-                        stop = Control::Stop;
-                    }
-                }
-                interrupted = asked();
-                Ok(if interrupted { Control::Stop } else { stop })
+    /// The steps of an epoch, with progress and callbacks.
+    fn steps_of_epoch(
+        &mut self,
+        train: &Dataset,
+        begun: Option<Begun>,
+        fit: &mut Fit<'_>,
+        display: &mut Display,
+        asked: &dyn Fn() -> bool,
+    ) -> Result<(EpochReport, Ended), Error> {
+        let (mut ended, mut looks) = (Ended::default(), Looks::new());
+        let report = self.epoch_with(train, begun, |trainer, weight| {
+            let mut read = None;
+            display.step(|| {
+                let loss = trainer.mean_loss(weight)?;
+                read = Some(loss);
+                Ok(loss)
             })?;
-            if policy != OnNonFinite::Ignore && !report.loss.is_finite() {
-                display.finish();
-                let what = format!("the mean loss of epoch {}", report.epoch);
-                return Err(self.not_finite(train, good.as_ref(), what, report.loss)?);
+            if after_look(looks.loss(read, || trainer.mean_loss(weight))?, fit.on_non_finite) == Control::Stop {
+                return Ok(Control::Stop);
             }
-            if interrupted && self.position > 0 {
-                history.stopped = Some(Stopped::Interrupted);
-                saved = None;
-                break;
+            for call in &mut fit.on_step {
+                ended.by_callback |= call(trainer)? == Control::Stop;
             }
-            report.evaluation = fit.validation.map(|data| self.evaluate(data)).transpose()?;
-            display.epoch(&report);
-            let evaluated = report.evaluation.as_ref().is_none_or(|evaluation| evaluation.loss.is_finite());
-            let looks_at_weights = match policy {
-                OnNonFinite::Ignore => fit.checkpoints.is_some(),
-                OnNonFinite::Stop => fit.checkpoints.is_some() || !evaluated,
+            ended.by_signal = asked();
+            Ok(if ended.by_signal || ended.by_callback { Control::Stop } else { Control::Continue })
+        })?;
+        Ok((report, ended))
+    }
+
+    /// Looks at the weights where that is worth reading them: before they are saved, or where there is a suspicion.
+    fn bad_weight_after(&mut self, fit: &Fit<'_>, report: &EpochReport) -> Result<Option<String>, Error> {
+        let suspicious = report.evaluation.as_ref().is_some_and(|evaluation| !evaluation.loss.is_finite());
+        let wanted = fit.checkpoints.is_some()
+            || match fit.on_non_finite {
+                OnNonFinite::Ignore => false,
+                OnNonFinite::Stop => suspicious,
                 OnNonFinite::Locate => true,
             };
-            let bad_weight = if looks_at_weights { self.first_bad_weight()? } else { None };
-            if let Some(name) = bad_weight.as_ref().filter(|_| policy != OnNonFinite::Ignore) {
-                display.finish();
-                let what = format!("'{name}' after epoch {}", report.epoch);
-                return Err(self.not_finite(train, good.as_ref(), what, f64::NAN)?);
-            }
-            let is_best = match &mut best {
-                Some(best) => {
-                    let value = best.monitor.require(&report)?;
-                    let is_best = best.observe(history.epochs.len(), value);
-                    if is_best {
-                        best.variables = self.snapshot_for_prediction()?;
-                        history.best = best.position;
-                    }
-                    is_best
-                }
-                None => false,
-            };
-            if let Some((rule, monitor)) = &fit.plateau {
-                self.reduce_on_plateau(rule, monitor.require(&report)?)?;
-            }
-            if let Some(patience) = &mut patience {
-                patience.observe(patience.rule.monitor.require(&report)?);
-            }
-            if saves && self.position == 0 {
-                record.push(&report)?;
-                record.attach(self);
-            }
-            if let Some((checkpoints, monitor)) = &fit.checkpoints {
-                let metric = monitor.require(&report)?;
-                if report.loss.is_finite() && bad_weight.is_none() {
-                    if let Some(best) = best.as_ref().filter(|_| is_best && self.position == 0) {
-                        self.write_kept(checkpoints, &best.variables)?;
-                    }
-                    let path = checkpoints.save(self, Some(metric))?;
-                    if best.is_some() {
-                        kept::clean(checkpoints, self.epoch)?;
-                    }
-                    saved = Some(path);
-                } else {
-                    log::warn!("no checkpoint of epoch {}: its loss or a weight is not finite", report.epoch);
-                }
-            }
-            good = match policy {
-                OnNonFinite::Ignore => None,
-                OnNonFinite::Stop => saved.clone().map(Good::File).or(good),
-                OnNonFinite::Locate => Some(self.copy()?),
-            };
-            for call in &mut fit.on_epoch {
-                if call(self, &report)? == Control::Stop {
-                    stop = Control::Stop;
-                }
-            }
-            history.epochs.push(report);
-            if patience.as_ref().is_some_and(Patience::is_over) {
-                history.stopped = Some(Stopped::Early);
-            } else if stop == Control::Stop {
-                history.stopped = Some(Stopped::Callback);
-            } else if asked() {
-                history.stopped = Some(Stopped::Interrupted);
+        Ok(if wanted { self.first_bad_weight()? } else { None })
+    }
+
+    /// Lets everything that watches a number see an epoch's, before it is saved. Whether it is the best so far.
+    fn observe(
+        &mut self,
+        fit: &Fit<'_>,
+        kept: &mut Kept,
+        report: &EpochReport,
+        position: usize,
+    ) -> Result<bool, Error> {
+        let mut is_best = false;
+        if let Some(best) = &mut kept.best {
+            is_best = best.observe(position, best.monitor.require(report)?);
+            if is_best {
+                best.variables = self.snapshot_for_prediction()?;
             }
         }
-        display.finish();
-        if history.stopped == Some(Stopped::Interrupted) {
-            self.save_interrupted(&fit, saved)?;
-            return Ok(history);
+        if let Some((rule, monitor)) = &fit.plateau {
+            self.reduce_on_plateau(rule, monitor.require(report)?)?;
         }
-        self.forget_fit();
-        for (variable, data) in best.into_iter().flat_map(|best| best.variables) {
-            self.session.write(variable, data.as_slice())?;
+        if let Some(patience) = &mut kept.patience {
+            patience.observe(patience.rule.monitor.require(report)?);
         }
-        Ok(history)
+        Ok(is_best)
+    }
+
+    /// Saves the checkpoint of an epoch, if such are wanted.
+    fn save_epoch(&mut self, fit: &Fit<'_>, kept: &mut Kept, report: &EpochReport, is_best: bool) -> Result<(), Error> {
+        let Some((checkpoints, monitor)) = &fit.checkpoints else { return Ok(()) };
+        let metric = monitor.require(report)?;
+        // Its weights first: a checkpoint without them could not be gone on from.
+        if let Some(best) = kept.best.as_ref().filter(|_| is_best && self.position == 0) {
+            self.write_kept(checkpoints, &best.variables)?;
+        }
+        let path = checkpoints.save(self, Some(metric))?;
+        if kept.best.is_some() {
+            kept::clean(checkpoints, self.epoch)?;
+        }
+        if fit.on_non_finite == OnNonFinite::Stop {
+            kept.good = Some(Good::File(path.clone()));
+        }
+        kept.saved = Some(path);
+        Ok(())
     }
 
     /// Saves a trainer whose fit was interrupted where the fit says, unless that was done after its last step, and says so.
     fn save_interrupted(&mut self, fit: &Fit<'_>, saved: Option<PathBuf>) -> Result<(), Error> {
         self.attach_losses()?;
         let mut places = vec![];
-        if let Some((checkpoints, _)) = &fit.checkpoints {
-            places.push(match saved {
-                Some(path) => path,
-                None => self.save_rest(checkpoints)?,
-            });
+        let bad_weight = if saved.is_none() { self.first_bad_weight()? } else { None };
+        match (&fit.checkpoints, saved, &bad_weight) {
+            (_, Some(path), _) => places.push(path),
+            (Some((checkpoints, _)), None, None) => places.push(checkpoints.save(self, None)?),
+            (Some(_), None, Some(_)) | (None, None, _) => {}
         }
         if let Some(path) = &fit.signal_file {
             self.save(path)?;
             places.push(path.clone());
         }
         let places: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
-        let what = match places[..] {
-            [] => "nothing was saved".to_owned(),
+        let what = match (&places[..], bad_weight) {
+            ([], Some(name)) => format!("nothing was saved, because '{name}' is not finite"),
+            ([], None) => "nothing was saved".to_owned(),
             _ => format!("saved as {}", places.join(" and ")),
         };
         // Whoever closed standard error does not want to know.
         let _ = writeln!(io::stderr(), "interrupted after step {}: {what}", self.step);
         Ok(())
-    }
-
-    /// A checkpoint between epochs' ends.
-    fn save_rest(&mut self, checkpoints: &Checkpoints) -> Result<PathBuf, Error> {
-        Ok(checkpoints.save(self, None)?)
-    }
-
-    /// All that is needed to come back here, in memory.
-    fn copy(&mut self) -> Result<Good, Error> {
-        Ok(Good::Copy(Box::new(self.checkpoint()?)))
     }
 
     /// The variables that predictions depend on, and all parameters.

@@ -145,12 +145,15 @@ fn callbacks_see_every_step_and_may_stop() {
     let mut trainer = trainer(&data, options(Adam::default()));
     let mut steps = 0;
     let history = trainer
-        .fit(&data, Fit::epochs(9).on_step(|trainer| {
-            steps += 1;
-            assert_eq!(trainer.steps(), steps);
-            trainer.last_loss()?;
-            Ok(if steps == 8 { Control::Stop } else { Control::Continue })
-        }))
+        .fit(
+            &data,
+            Fit::epochs(9).on_step(|trainer| {
+                steps += 1;
+                assert_eq!(trainer.steps(), steps);
+                trainer.last_loss()?;
+                Ok(if steps == 8 { Control::Stop } else { Control::Continue })
+            }),
+        )
         .unwrap();
     assert_eq!((steps, history.stopped, history.epochs.len()), (8, Some(Stopped::Callback), 2));
     assert_eq!((history.epochs[1].epoch, history.epochs[1].steps), (2, 3));
@@ -187,7 +190,9 @@ fn watching_what_is_not_measured_is_an_error() {
     let mut trainer = trainer(&data, options(Adam::default()));
     let message = trainer.fit(&data, Fit::epochs(2).keep_best(Monitor::Accuracy)).unwrap_err().to_string();
     assert!(message.contains("Fit::validation"), "{message}");
-    let fit = Fit::epochs(2).validation(&data).early_stopping(EarlyStopping { monitor: Monitor::R2, ..EarlyStopping::default() });
+    let fit = Fit::epochs(2)
+        .validation(&data)
+        .early_stopping(EarlyStopping { monitor: Monitor::R2, ..EarlyStopping::default() });
     assert!(trainer.fit(&data, fit).unwrap_err().to_string().contains("TrainOptions::metrics"));
 }
 
@@ -199,18 +204,20 @@ fn a_history_can_be_read_and_seen() {
     let history = trainer.fit(&data, Fit::epochs(3).validation(&data).progress(Progress::Lines)).unwrap();
     let csv = history.to_csv();
     let lines: Vec<&str> = csv.lines().collect();
-    assert_eq!(
-        lines[0],
-        "epoch,steps,seconds,learning rate,loss,validation loss,validation accuracy,validation top-2"
-    );
+    assert_eq!(lines[0], "epoch,steps,seconds,learning rate,loss,validation loss,validation accuracy,validation top-2");
     assert_eq!(lines.len(), 4);
     let fields: Vec<&str> = lines[3].split(',').collect();
     assert_eq!((fields[0], fields[1], fields[3], fields[7]), ("3", "5", "0.001", "1"));
     assert_eq!(fields[4].parse::<f64>().unwrap().to_bits(), history.epochs[2].loss.to_bits());
     let json: serde_json::Value = serde_json::from_str(&history.to_json()).unwrap();
     assert_eq!(json["epochs"][2]["loss"].as_f64().unwrap().to_bits(), history.epochs[2].loss.to_bits());
-    let counted: u64 = json["epochs"][0]["validation"]["confusion"].as_array().unwrap().iter()
-        .flat_map(|row| row.as_array().unwrap()).map(|count| count.as_u64().unwrap()).sum();
+    let counted: u64 = json["epochs"][0]["validation"]["confusion"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|row| row.as_array().unwrap())
+        .map(|count| count.as_u64().unwrap())
+        .sum();
     assert_eq!(counted, 40);
     let svg = history.to_svg().unwrap();
     for text in ["Loss", "training", "validation", "accuracy", "top-2", "Learning rate", "epoch"] {
@@ -251,7 +258,9 @@ fn a_curriculum_by_loss() {
     let mut pupil = trainer(&data, TrainOptions { sampling, ..options(Adam::default()) });
     let mut sorted = scores.clone();
     sorted.sort_by(f32::total_cmp);
-    let TrainBatch::Rows(rows) = pupil.batches(&data).unwrap().next().unwrap() else { panic!("the data stay elsewhere") };
+    let TrainBatch::Rows(rows) = pupil.batches(&data).unwrap().next().unwrap() else {
+        panic!("the data stay elsewhere")
+    };
     assert!(rows.iter().all(|&row| scores[row as usize] <= sorted[9]), "{rows:?}");
     let history = pupil.fit(&data, Fit::epochs(10)).unwrap();
     assert!(history.epochs.iter().all(|epoch| epoch.steps == 5));

@@ -15,7 +15,8 @@ use crate::train::EpochReport;
 /// use wgrad::train::{EpochReport, History};
 ///
 /// let report = |epoch, loss| EpochReport { epoch, steps: 4, loss, seconds: 0.5, learning_rate: 0.1, evaluation: None };
-/// let history = History { epochs: vec![report(1, 0.5), report(2, 0.25)], ..History::default() };
+/// let mut history = History::default();
+/// history.epochs = vec![report(1, 0.5), report(2, 0.25)];
 /// assert_eq!(history.to_csv(), "epoch,steps,seconds,learning rate,loss\n1,4,0.5,0.1,0.5\n2,4,0.5,0.1,0.25\n");
 /// assert!(history.to_json().contains("\"loss\": 0.25"));
 /// ```
@@ -78,7 +79,8 @@ impl History {
     pub fn to_csv(&self) -> String {
         let names = self.metrics();
         let evaluated = self.epochs.iter().any(|report| report.evaluation.is_some());
-        let mut header = vec!["epoch".to_owned(), "steps".into(), "seconds".into(), "learning rate".into(), "loss".into()];
+        let mut header =
+            vec!["epoch".to_owned(), "steps".into(), "seconds".into(), "learning rate".into(), "loss".into()];
         if evaluated {
             header.push("validation loss".to_owned());
             header.extend(names.iter().map(|name| format!("validation {name}")));
@@ -113,7 +115,8 @@ impl History {
                 validation.insert("rows".to_owned(), json!(evaluation.rows));
                 if let Some(matrix) = &evaluation.confusion {
                     let row = |class| (0..matrix.classes()).map(|given| matrix.count(class, given)).collect::<Vec<_>>();
-                    validation.insert("confusion".to_owned(), json!((0..matrix.classes()).map(row).collect::<Vec<_>>()));
+                    validation
+                        .insert("confusion".to_owned(), json!((0..matrix.classes()).map(row).collect::<Vec<_>>()));
                 }
                 object["validation"] = Value::Object(validation);
             }

@@ -19,7 +19,11 @@ fn trainer(data: &Dataset, options: TrainOptions) -> Result<Trainer, Error> {
 }
 
 fn options(loss: Loss) -> TrainOptions {
-    TrainOptions { batch_rows: 4, eval_rows: 4, ..TrainOptions::new(loss, Sgd { learning_rate: 0.5, ..Sgd::default() }) }
+    TrainOptions {
+        batch_rows: 4,
+        eval_rows: 4,
+        ..TrainOptions::new(loss, Sgd { learning_rate: 0.5, ..Sgd::default() })
+    }
 }
 
 /// The trainer whose model leaves rows as they are.
@@ -105,11 +109,8 @@ fn weights_and_ignored_rows_count_everywhere() {
     labels[4] = IGNORED;
     let weights = [1.0, 2.0, 0.25];
     let data = Dataset::classes(features.clone(), 3, labels.clone(), 3).unwrap();
-    let loss = Loss::CrossEntropy {
-        label_smoothing: 0.0,
-        class_weights: weights.to_vec(),
-        ignore_index: Some(IGNORED),
-    };
+    let loss =
+        Loss::CrossEntropy { label_smoothing: 0.0, class_weights: weights.to_vec(), ignore_index: Some(IGNORED) };
     let still = Sgd { learning_rate: 0.0, ..Sgd::default() };
     for residency in [Residency::Host, Residency::Device] {
         let options = TrainOptions { residency, optimizer: still.into(), ..options(loss.clone()) };
@@ -154,7 +155,8 @@ fn penalties_pull_parameters_towards_zero() {
         Optimization::from(Sgd { learning_rate: 0.5, ..Sgd::default() }),
         Nesterov { learning_rate: 0.5, momentum: 0.0, ..Nesterov::default() }.into(),
     ] {
-        let mut trainer = trainer(&data, TrainOptions { optimizer, penalties: penalties.clone(), ..options(Loss::Mse) }).unwrap();
+        let mut trainer =
+            trainer(&data, TrainOptions { optimizer, penalties: penalties.clone(), ..options(Loss::Mse) }).unwrap();
         trainer.write("weight", HostSlice::F32(&[1.0, -1.0, 0.5, 0.0])).unwrap();
         let report = trainer.epoch(&data).unwrap();
         assert_eq!(report.loss, 0.0, "reports are without penalties");
@@ -180,7 +182,8 @@ fn every_loss_trains_and_evaluates_alike() {
     let logarithms = values([0.9, 0.1, 0.2, 0.8, 0.9, 0.1, 0.2, 0.8].map(f32::ln));
     let signs = values([1.0, -1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0]);
     let smoothed = |class_weights| Loss::CrossEntropy { label_smoothing: 0.1, class_weights, ignore_index: None };
-    let custom = Loss::Custom(CustomLoss { name: "quartic", rows: |o, t| o.sub(t)?.square()?.square()?.sum(&[1], false) });
+    let custom =
+        Loss::Custom(CustomLoss { name: "quartic", rows: |o, t| o.sub(t)?.square()?.square()?.sum(&[1], false) });
     let cases = [
         (Loss::cross_entropy(), &classes),
         (smoothed(vec![]), &classes),
@@ -227,7 +230,11 @@ fn what_does_not_fit_a_loss_or_metric_is_named() {
     let message = |data: &Dataset, options: TrainOptions| trainer(data, options).unwrap_err().to_string();
     let weighted = |class_weights| Loss::CrossEntropy { label_smoothing: 0.0, class_weights, ignore_index: None };
     for (data, loss, wanted) in [
-        (&values, Loss::MultiMargin { margin: 1.0 }, "loss 'multi-class hinge': it takes classes as targets, the data have values"),
+        (
+            &values,
+            Loss::MultiMargin { margin: 1.0 },
+            "loss 'multi-class hinge': it takes classes as targets, the data have values",
+        ),
         (&classes, weighted(vec![1.0]), "loss 'cross-entropy': 1 class_weights are given, but there are 3 of classes"),
         (&classes, weighted(vec![1.0, -1.0, 1.0]), "class_weights[1] is -1"),
         (&values, Loss::Huber { delta: 0.0 }, "delta is 0, but must be finite and above 0"),

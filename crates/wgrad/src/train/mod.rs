@@ -41,7 +41,11 @@ mod around_tests;
 #[cfg(test)]
 mod fit_tests;
 #[cfg(test)]
+mod interruption_tests;
+#[cfg(test)]
 mod metric_tests;
+#[cfg(test)]
+mod predictor_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

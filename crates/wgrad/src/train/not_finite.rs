@@ -50,6 +50,15 @@ pub enum OnNonFinite {
 }
 
 /// Training that has left the numbers.
+///
+/// ```
+/// use wgrad::train::NotFinite;
+///
+/// let what = "the mean loss of epoch 3".to_owned();
+/// let found = NotFinite { what, value: f64::NAN, step: 60, finite_until: 40, origin: None, note: None };
+/// let message = found.to_string();
+/// assert!(message.starts_with("the mean loss of epoch 3 is NaN; it began after step 40, in step 60 at the latest. Try"));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct NotFinite {
     /// What is not finite.
@@ -83,19 +92,12 @@ impl fmt::Display for NotFinite {
         if let Some(note) = note {
             write!(f, "; {note}")?;
         }
-        let data = origin.as_ref().is_some_and(|origin| {
-            origin.given && origin.name.as_deref().is_some_and(|name| name.starts_with("data.") || name.contains(".x"))
-        });
-        if data {
-            write!(f, ". The data have values that are not finite: remove or replace them")
-        } else {
-            write!(
-                f,
-                ". Try a lower learning rate, gradient clipping (Optimization::clip), features of mean 0 and deviation 1 \
-                 (wgrad::data::Scaler), or look for a logarithm, root or quotient at 0; Optimization::skip_non_finite passes \
-                 over single bad batches"
-            )
-        }
+        write!(
+            f,
+            ". Try a lower learning rate, gradient clipping (Optimization::clip), features of mean 0 and deviation 1 \
+             (wgrad::data::Scaler), or look for a logarithm, root or quotient at 0; Optimization::skip_non_finite passes over \
+             single bad batches"
+        )
     }
 }
 
@@ -150,8 +152,8 @@ impl Good {
 }
 
 impl Trainer {
-    /// The error for a value that is not finite, noticed after the last step. If the origin is found, the trainer is as it was before
-    /// the step that it is in; else as it is.
+    /// The error for a value that is not finite, noticed after the last step. Where there is a good state, the trainer goes back: to just
+    /// before the step that has the origin, or, if it is not found, to that state.
     pub(super) fn not_finite(
         &mut self,
         train: &Dataset,
@@ -175,6 +177,7 @@ impl Trainer {
         match self.search(train, &good, report.step)? {
             Some((step, origin)) => (report.step, report.finite_until, report.origin) = (step, step - 1, Some(origin)),
             None => {
+                self.return_to(&good)?;
                 let note = "making these steps again did not show where: the search takes a minute at most, and sees no changes \
                             that callbacks make";
                 report.note = Some(note.to_owned());
@@ -290,5 +293,50 @@ pub(super) fn after_look(loss: Option<f64>, policy: OnNonFinite) -> Control {
     match (loss, policy) {
         (Some(loss), OnNonFinite::Stop | OnNonFinite::Locate) if !loss.is_finite() => Control::Stop,
         _ => Control::Continue,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::{BETWEEN_LOOKS, Looks, OnNonFinite, after_look};
+    use crate::train::Control;
+
+    /// What was read anyway is looked at; else nothing is read before it is time.
+    #[test]
+    fn a_running_loss_is_read_now_and_then() {
+        let mut looks = Looks::new();
+        let mut reads = 0;
+        let mut look = |looks: &mut Looks, read| {
+            let found = looks.loss(read, || {
+                reads += 1;
+                Ok(f64::INFINITY)
+            });
+            found.unwrap()
+        };
+        assert_eq!(look(&mut looks, Some(0.5)), Some(0.5));
+        looks.0 = Instant::now() + BETWEEN_LOOKS;
+        assert_eq!(look(&mut looks, None), None);
+        if let Some(before) = Instant::now().checked_sub(2 * BETWEEN_LOOKS) {
+            looks.0 = before;
+            assert_eq!(look(&mut looks, None), Some(f64::INFINITY));
+            assert!(looks.0 > before);
+            assert_eq!(reads, 1);
+        }
+    }
+
+    #[test]
+    fn only_who_wants_to_stops() {
+        for (policy, wanted) in [
+            (OnNonFinite::Stop, Control::Stop),
+            (OnNonFinite::Locate, Control::Stop),
+            (OnNonFinite::Ignore, Control::Continue),
+        ] {
+            assert_eq!(after_look(Some(f64::NAN), policy), wanted);
+            assert_eq!(after_look(Some(f64::INFINITY), policy), wanted);
+            assert_eq!(after_look(Some(1e300), policy), Control::Continue);
+            assert_eq!(after_look(None, policy), Control::Continue);
+        }
     }
 }

@@ -80,7 +80,11 @@ impl History {
 }
 
 /// A single panel with points in any order of `x`.
-pub(super) fn svg_of_rates(points: &[(f64, f64)], smooth: &[(f64, f64)], suggestion: Option<f64>) -> Result<String, Error> {
+pub(super) fn svg_of_rates(
+    points: &[(f64, f64)],
+    smooth: &[(f64, f64)],
+    suggestion: Option<f64>,
+) -> Result<String, Error> {
     let mut curves = vec![("loss".to_owned(), points.to_vec()), ("smoothed".to_owned(), smooth.to_vec())];
     let log10 = |points: &mut Vec<(f64, f64)>| points.iter_mut().for_each(|(rate, _)| *rate = rate.log10());
     curves.iter_mut().for_each(|(_, points)| log10(points));
@@ -89,12 +93,29 @@ pub(super) fn svg_of_rates(points: &[(f64, f64)], smooth: &[(f64, f64)], suggest
         let (low, high) = (bounds(f64::min, f64::INFINITY), bounds(f64::max, f64::NEG_INFINITY));
         curves.push((format!("suggestion {rate:.1e}"), vec![(rate.log10(), low), (rate.log10(), high)]));
     }
-    let panel = Panel { title: "Loss by learning rate", y: "loss", curves, log: false, legend: SeriesLabelPosition::LowerLeft };
+    let panel =
+        Panel { title: "Loss by learning rate", y: "loss", curves, log: false, legend: SeriesLabelPosition::LowerLeft };
     svg(&[panel], "learning rate, power of 10")
 }
 
+/// Numbers beyond this in size are left out of pictures: no loss in f32 gets there, and distances between such would overflow.
+const DRAWN_MAX: f64 = 1e60;
+
+/// The panel with the points that can be drawn, if there are any.
+fn drawable(panel: &Panel) -> Option<Panel> {
+    let fits = |v: f64| v.abs() <= DRAWN_MAX;
+    let drawn =
+        |(name, points): &Curve| (name.clone(), points.iter().copied().filter(|&(x, y)| fits(x) && fits(y)).collect());
+    let curves: Vec<Curve> = panel.curves.iter().map(drawn).collect();
+    let points = || curves.iter().flat_map(|(_, points)| points);
+    points().next()?;
+    let log = panel.log && points().all(|(_, y)| *y >= 1.0 / DRAWN_MAX);
+    let Panel { title, y, ref legend, .. } = *panel;
+    Some(Panel { title, y, log, legend: legend.clone(), curves })
+}
+
 fn svg(panels: &[Panel], x: &str) -> Result<String, Error> {
-    let drawn: Vec<&Panel> = panels.iter().filter(|panel| panel.curves.iter().any(|c| !c.1.is_empty())).collect();
+    let drawn: Vec<Panel> = panels.iter().filter_map(drawable).collect();
     if drawn.is_empty() {
         return Err(Error::NotYet { what: "curve to draw", reason: "no epoch was trained" });
     }
@@ -115,20 +136,26 @@ fn svg(panels: &[Panel], x: &str) -> Result<String, Error> {
     Ok(text)
 }
 
+/// Whether there are numbers enough between two for the labels of an axis.
+fn are_apart(low: f64, high: f64) -> bool {
+    high - low > 1e-9 * low.abs().max(high.abs()).max(1.0 / DRAWN_MAX)
+}
+
 /// The range of some numbers with a little room around them.
 fn range(values: impl Iterator<Item = f64>, log: bool) -> Range<f64> {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
     if log {
         return low / 1.15..(high * 1.15).max(low * 1.2);
     }
-    let room = if high > low { 0.05 * (high - low) } else { 0.5 * high.abs().max(1e-9) };
+    let room = if are_apart(low, high) { 0.05 * (high - low) } else { 0.5 * high.abs().max(1e-9) };
     low - room..high + room
 }
 
 fn draw_panel(area: &Area<'_>, panel: &Panel, x: &str) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
     let points = || panel.curves.iter().flat_map(|(_, points)| points.iter().copied());
     let (low, high) = points().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), (x, _)| (l.min(x), h.max(x)));
-    let xs = if high > low { low..high } else { low - 0.5..high + 0.5 };
+    let xs =
+        if are_apart(low, high) { low..high } else { low - 0.5 * low.abs().max(1.0)..high + 0.5 * high.abs().max(1.0) };
     let ys = range(points().map(|(_, y)| y), panel.log);
     let mut chart = ChartBuilder::on(area);
     chart.margin(10).caption(panel.title, (FONT, 17)).x_label_area_size(38).y_label_area_size(72);
@@ -146,7 +173,8 @@ fn draw_panel(area: &Area<'_>, panel: &Panel, x: &str) -> Result<(), DrawingArea
                 .x_label_formatter(&|v| number(*v))
                 .label_style((FONT, 13))
                 .draw()?;
-            for (index, (name, points)) in panel.curves.iter().enumerate().filter(|(_, (_, points))| !points.is_empty()) {
+            for (index, (name, points)) in panel.curves.iter().enumerate().filter(|(_, (_, points))| !points.is_empty())
+            {
                 let style = COLOURS[index % COLOURS.len()].stroke_width(2);
                 let sample = move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style);
                 chart.draw_series(LineSeries::new(points.iter().copied(), style))?.label(name).legend(sample);
@@ -166,7 +194,11 @@ fn draw_panel(area: &Area<'_>, panel: &Panel, x: &str) -> Result<(), DrawingArea
             Ok(())
         }};
     }
-    if panel.log { draw!(chart.build_cartesian_2d(xs, ys.log_scale())?) } else { draw!(chart.build_cartesian_2d(xs, ys)?) }
+    if panel.log {
+        draw!(chart.build_cartesian_2d(xs, ys.log_scale())?)
+    } else {
+        draw!(chart.build_cartesian_2d(xs, ys)?)
+    }
 }
 
 /// A number in few characters.

@@ -139,7 +139,8 @@ impl TrainProgram {
             }
         }
         let accumulates = options.optimizer.accumulate > 1 && has_full_batch;
-        let accumulate = accumulates.then(|| make.train("accumulate", batch_rows, data, &optimizer, accumulate, train_loss));
+        let accumulate =
+            accumulates.then(|| make.train("accumulate", batch_rows, data, &optimizer, accumulate, train_loss));
         let accumulate = accumulate.transpose()?.map(|entry| push(entry, batch_rows));
         let sums = EvalSums::declare(&builder, dataset.targets(), &options.loss, &options.metrics)?;
         let eval = push(make.eval(eval_rows, &averages, &sums)?, eval_rows);
@@ -228,12 +229,7 @@ impl<'g> Make<'_, 'g> {
     }
 
     /// The model's output on `x`, checked against the targets. The model gets the second of each pair instead of the first.
-    fn model(
-        &self,
-        x: Tensor<'g>,
-        substitutes: &[(Tensor<'g>, Tensor<'g>)],
-        mode: Mode,
-    ) -> Result<Tensor<'g>, Error> {
+    fn model(&self, x: Tensor<'g>, substitutes: &[(Tensor<'g>, Tensor<'g>)], mode: Mode) -> Result<Tensor<'g>, Error> {
         self.params.next_pass_on(substitutes.iter().copied());
         if mode == Mode::Training {
             self.params.train();
@@ -272,7 +268,8 @@ impl<'g> Make<'_, 'g> {
             }
             Some(Data(features, targets)) => {
                 let numbers = self.feed(name, "rows", TensorType::u32([rows]))?;
-                (features.gather(numbers)?, targets.gather(numbers)?, vec![numbers])
+                let (x, y) = (features.gather(numbers)?, targets.gather(numbers)?);
+                (x.named(&format!("{name}.x")), y.named(&format!("{name}.y")), vec![numbers])
             }
         };
         let output = self.model(x, &substitutes, Mode::Training)?;
@@ -314,12 +311,7 @@ impl<'g> Make<'_, 'g> {
         Ok(loss)
     }
 
-    fn eval(
-        &self,
-        rows: usize,
-        substitutes: &[(Tensor<'g>, Tensor<'g>)],
-        sums: &EvalSums,
-    ) -> Result<Entry, Error> {
+    fn eval(&self, rows: usize, substitutes: &[(Tensor<'g>, Tensor<'g>)], sums: &EvalSums) -> Result<Entry, Error> {
         let (x, y) = (self.x("eval", rows)?, self.y("eval", rows)?);
         let output = self.model(x, substitutes, Mode::Evaluation)?;
         let mask = self.feed("eval", "mask", TensorType::f32([rows]))?;

@@ -80,7 +80,10 @@ impl Display {
             Kind::Bar(bar) => {
                 let metrics = |evaluation| format!(", evaluation: {evaluation}");
                 self.evaluation = report.evaluation.as_ref().map_or_else(String::new, metrics);
-                bar.set_message(format!("epoch {}/{} loss {:.4}{}", self.done, self.epochs, report.loss, self.evaluation));
+                bar.set_message(format!(
+                    "epoch {}/{} loss {:.4}{}",
+                    self.done, self.epochs, report.loss, self.evaluation
+                ));
             }
             Kind::Lines => {
                 let every = self.epochs.div_ceil(LINES).max(1);

@@ -124,7 +124,8 @@ impl Trainer {
     }
 
     /// Attaches a text that is saved with every checkpoint from now on: what prepares the data for the model, say. One of the
-    /// same name is replaced.
+    /// same name is replaced. Names that begin with `wgrad.` are this crate's own:
+    /// [`Fit::until_epoch`](crate::train::Fit::until_epoch) finds the history of a fit there.
     pub fn attach(&mut self, name: impl Into<String>, text: impl Into<String>) {
         self.attachments.insert(name.into(), text.into());
     }

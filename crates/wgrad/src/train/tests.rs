@@ -17,7 +17,13 @@ fn classes(rows: u8) -> Dataset {
 }
 
 fn options(loss: Loss, optimizer: impl Into<Optimization>) -> TrainOptions {
-    TrainOptions { batch_rows: 4, eval_rows: 4, seed: 3, sampling: Sampling::InOrder, ..TrainOptions::new(loss, optimizer) }
+    TrainOptions {
+        batch_rows: 4,
+        eval_rows: 4,
+        seed: 3,
+        sampling: Sampling::InOrder,
+        ..TrainOptions::new(loss, optimizer)
+    }
 }
 
 fn targets(targets: &Targets) -> OracleFeed<'_> {

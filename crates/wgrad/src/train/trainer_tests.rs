@@ -22,8 +22,13 @@ fn halves(rows: u8) -> Dataset {
 }
 
 fn trainer(optimizer: impl Into<Optimization>, data: &Dataset) -> Trainer {
-    let options =
-        TrainOptions { batch_rows: 8, eval_rows: 16, seed: 5, residency: Residency::Host, ..TrainOptions::new(Loss::cross_entropy(), optimizer) };
+    let options = TrainOptions {
+        batch_rows: 8,
+        eval_rows: 16,
+        seed: 5,
+        residency: Residency::Host,
+        ..TrainOptions::new(Loss::cross_entropy(), optimizer)
+    };
     Trainer::new(&cpu(), &Mlp::new(&[2, 16, 2], Activation::Relu), data, options).unwrap()
 }
 
@@ -145,7 +150,10 @@ fn misuse_is_an_error_that_says_what() {
     assert_eq!(short, "variable 'layers.1.bias' f32[2]: 1 elements given, 2 needed");
     let few = Batch { rows: 5, features: vec![0.0; 10], targets: data.targets().clone() };
     let rows = trainer.step(&few.into()).unwrap_err().to_string();
-    assert_eq!(rows, "a batch of 5 rows was given, but the trainer was built for 8 or 3: take those of `Trainer::batches`, or set `batch_rows`");
+    assert_eq!(
+        rows,
+        "a batch of 5 rows was given, but the trainer was built for 8 or 3: take those of `Trainer::batches`, or set `batch_rows`"
+    );
     let wide = Dataset::classes(vec![0.0; 9], 3, vec![0; 3], 2).unwrap();
     let feed = trainer.epoch(&wide).unwrap_err().to_string();
     assert_eq!(feed, "entry 'train_last': feed 'train_last.x' f32[3,2]: 9 elements given, 6 needed");
