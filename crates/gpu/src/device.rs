@@ -1,7 +1,7 @@
 //! Devices: what there is, which one is wanted, and opening it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use wgrad_core::plan::{Backend, BackendError, Limits, Plan, PrepareOptions, Session, Target};
 
@@ -212,6 +212,8 @@ pub(crate) struct Gpu {
     pub(crate) info: DeviceInfo,
     pub(crate) features: Vec<String>,
     pub(crate) faults: Arc<Faults>,
+    /// Held for reading while wgpu looks after finished work, for writing while nobody else may: see [`Gpu::ask`].
+    pub(crate) tending: RwLock<()>,
     pub(crate) capabilities: Capabilities,
     pub(crate) checked: bool,
     pub(crate) rewrite: Option<fn(&Module) -> String>,
@@ -338,6 +340,7 @@ impl GpuBackend {
             info,
             features,
             faults,
+            tending: RwLock::new(()),
             capabilities,
             checked: options.checked || options.rewrite.is_some(),
             rewrite: options.rewrite,

@@ -105,17 +105,44 @@ impl Gpu {
     /// waited for makes wgpu panic; that becomes the loss of the device, as does a submission that was refused without a reason: wgpu
     /// says nothing else of it until all work before has ended. False if the time was too short.
     pub(crate) fn poll(&self, wait: Option<(Option<wgpu::SubmissionIndex>, Duration)>) -> bool {
+        self.in_turn(|| {
+            let _tending = self.tending.read().unwrap_or_else(PoisonError::into_inner);
+            self.poll_alone(wait)
+        })
+    }
+
+    /// Sends work to the device.
+    pub(crate) fn send<const N: usize>(&self, work: [wgpu::CommandBuffer; N]) -> wgpu::SubmissionIndex {
+        self.in_turn(|| {
+            // wgpu looks after finished work whenever it is given more.
+            let _tending = self.tending.read().unwrap_or_else(PoisonError::into_inner);
+            self.queue.submit(work)
+        })
+    }
+
+    /// Looks, without waiting, whether the device took a submission: one that is gone while it has work swallows more of it, and tells only
+    /// when asked about that very submission. Left out while another thread tends the device, because wgpu panics if that finds the
+    /// submission finished between two looks of this one; whoever waits for the submission later is told then.
+    pub(crate) fn ask(&self, submission: &wgpu::SubmissionIndex) {
+        self.in_turn(|| {
+            if let Ok(_alone) = self.tending.try_write() {
+                self.poll_alone(Some((Some(submission.clone()), Duration::ZERO)));
+            }
+        });
+    }
+
+    fn poll_alone(&self, wait: Option<(Option<wgpu::SubmissionIndex>, Duration)>) -> bool {
         let poll = match wait {
             Some((submission_index, timeout)) => wgpu::PollType::Wait { submission_index, timeout: Some(timeout) },
             None => wgpu::PollType::Poll,
         };
-        match catch_unwind(AssertUnwindSafe(|| self.in_turn(|| self.device.poll(poll)))) {
+        match catch_unwind(AssertUnwindSafe(|| self.device.poll(poll))) {
             Ok(Ok(_)) => true,
             Ok(Err(wgpu::PollError::Timeout)) => false,
             Ok(Err(wgpu::PollError::WrongSubmissionIndex(..))) => {
                 if !self.faults.is_waiting() {
                     // The callback, which has the driver's words, comes first if it comes.
-                    self.poll(Some((None, LAST_WORDS)));
+                    self.poll_alone(Some((None, LAST_WORDS)));
                     self.faults.lose("it takes no more work".to_owned());
                 }
                 true

@@ -165,7 +165,7 @@ impl GpuSession {
                 pending += chunk.len();
                 if pending >= WRITE_WORDS_MAX {
                     // Staging memory is given back once the device has copied it.
-                    let index = self.gpu.queue.submit([]);
+                    let index = self.gpu.send([]);
                     self.gpu.poll(Some((Some(index), WAIT)));
                     pending = 0;
                 }
@@ -189,7 +189,7 @@ impl GpuSession {
                         }
                     }
                 }
-                let index = self.gpu.queue.submit([]);
+                let index = self.gpu.send([]);
                 self.gpu.poll(Some((Some(index), WAIT)));
             })
             .await?;
@@ -226,7 +226,7 @@ impl GpuSession {
             let index = self.gpu.in_turn(|| {
                 let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
                 encoder.copy_buffer_to_buffer(&self.buffers[place.buffer.index()], from, staging, 0, bytes);
-                self.gpu.queue.submit([encoder.finish()])
+                self.gpu.send([encoder.finish()])
             });
             self.gpu.check("reading back")?;
             Mapping::new(&self.gpu, staging, bytes, index, slice).await?;
@@ -274,7 +274,7 @@ impl GpuSession {
                 pass.dispatch_workgroups(*width, *height, 1);
             }
         }
-        self.gpu.queue.submit([encoder.finish()])
+        self.gpu.send([encoder.finish()])
     }
 
     /// Fills what only a run writes with NaN.
@@ -333,8 +333,7 @@ impl Session for GpuSession {
         let dispatches = self.entries[entry.index()].len() as u64;
         self.pack(entry, feeds);
         let submission = self.gpu.in_turn(|| self.submit(entry));
-        // Nobody waits here, but a device that is gone tells of it only when asked about this very submission.
-        self.gpu.poll(Some((Some(submission.clone()), Duration::ZERO)));
+        self.gpu.ask(&submission);
         self.gpu.faults.check(&self.gpu.info.name, "running")?;
         self.submissions.push_back(submission);
         self.counters.dispatches += dispatches;

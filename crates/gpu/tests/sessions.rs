@@ -141,6 +141,38 @@ fn a_device_that_goes_away_while_it_works() {
     assert_eq!(session.counters().submissions, 10);
 }
 
+/// Sessions of one device in threads of their own do not disturb each other.
+#[test]
+fn threads_share_a_device() {
+    let Some(backend) = backend() else { return };
+    let plan = lower(&counter(5), backend.target()).expect("a plan");
+    let (entry, x) = (EntryId::from_index(0), Source::Variable(VarId::from_index(0)));
+    std::thread::scope(|scope| {
+        for thread in 1..=4 {
+            let (backend, plan) = (&backend, plan.clone());
+            scope.spawn(move || {
+                let mut session = backend.session(plan, PrepareOptions::default()).expect("a session");
+                let alone = |session: &mut dyn Session, runs: usize| {
+                    for _ in 0..runs {
+                        session.run(entry, &[HostSlice::F32(&[thread as f32; 5])]).expect("a run");
+                    }
+                    session.read(x).expect("a value")
+                };
+                let once = alone(&mut session, 1);
+                for _ in 0..40 {
+                    alone(&mut session, thread);
+                }
+                let HostVec::F32(once) = once else { panic!("counters are floats") };
+                let HostVec::F32(last) = alone(&mut session, 0) else { panic!("counters are floats") };
+                assert!(
+                    once.iter().zip(&last).all(|(once, last)| once.is_finite() && last > once),
+                    "{once:?} {last:?}"
+                );
+            });
+        }
+    });
+}
+
 /// A plan that is too large for the device fails with words when it is prepared.
 #[test]
 fn too_large_a_buffer_is_an_error() {
