@@ -26,6 +26,13 @@ pub(crate) struct Args {
     quick: bool,
 }
 
+impl Args {
+    /// Whether the benchmark runs at all, on the backend that every machine has.
+    pub(crate) fn smoke() -> Self {
+        Self { backend: vec!["cpu".to_owned()], adapter: None, only: vec!["W1".to_owned()], json: None, quick: true }
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<()> {
     let Args { backend, adapter, only, json, quick } = args;
     let bench = process::build_release("--bin", "bench")?;

@@ -1,7 +1,8 @@
 //! `cargo xtask ci`: everything that a change has to pass, the same here and on a server.
 //!
 //! Stages share what they compile. Clippy and rustdoc need only metadata of the dependencies and share that; tests, parity,
-//! shaders and the example share one development build, which is optimised enough for all of them.
+//! and shaders share one development build, which is optimised enough for all of them; the example and the benchmark are built as users
+//! build them.
 //!
 //! Tests and random programs run on the first driver that there is, parity on all of them, and on each of the others the tests that
 //! depend on the driver.
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::{device, docs, drivers, fuzz, guide, parity, process, programs, shaders, test, tidy};
+use crate::{bench, device, docs, drivers, fuzz, guide, parity, process, programs, shaders, test, tidy};
 
 /// Seeds that the digits example is run with, from 0 on.
 const DIGITS_SEEDS: &str = "5";
@@ -49,6 +50,7 @@ enum Stage {
     Fuzz,
     Drivers,
     Digits,
+    Bench,
     Guide,
     Deny,
 }
@@ -122,6 +124,7 @@ fn run_stage(stage: Stage) -> Result<Outcome> {
             return Ok(if ran { Outcome::Passed } else { Outcome::Skipped });
         }
         Stage::Digits => digits()?,
+        Stage::Bench => bench::run(&bench::Args::smoke())?,
         Stage::Guide => guide::run()?,
         Stage::Deny => return deny(),
     }
@@ -149,7 +152,7 @@ fn fmt() -> Result<()> {
 
 /// Trains the example that the README shows, on the backend that every machine has.
 fn digits() -> Result<()> {
-    let example = process::build("--example", "digits")?;
+    let example = process::build_release("--example", "digits")?;
     let mut accuracies = vec![];
     let mut run = process::program(&example);
     process::run_lines(run.args(["--backend", "cpu", "--seeds", DIGITS_SEEDS]), |line| {

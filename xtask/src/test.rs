@@ -105,6 +105,7 @@ const DRIVER_TESTS: &[&str] =
 #[cfg(test)]
 const OTHER_TESTS: &[&str] = &[
     "bad_input",
+    "bench",
     "data",
     "data_paths",
     "defects",

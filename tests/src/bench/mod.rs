@@ -1,7 +1,7 @@
 //! The benchmark: training steps and single operations, each with its floor measured beside it.
 //!
-//! Every case runs in a process of its own (`bench --case W2 --backend cpu`), so that its first step and its peak memory are its own; `cargo xtask bench`
-//! starts them one after another. What is timed alternates with its floor, block by block, so that the load of the machine meets both.
+//! Every case runs in a process of its own (`bench --case W2 --backend cpu`), so that its first step and its peak memory are its own;
+//! `cargo xtask bench` starts them one after another. What is timed alternates with its floor, block by block, so that the load of the machine meets both.
 
 mod case;
 mod ceilings;

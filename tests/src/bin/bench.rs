@@ -1,5 +1,6 @@
 //! One case of the benchmark in a process of its own, run by `cargo xtask bench`:
-//! `bench --case W2|matmul-1024-NT|... --backend cpu|vulkan|... [--adapter TEXT] [--quick]`, or `bench --list`. Prints a line of JSON for each figure.
+//! `bench --case W2|"matmul 1024 NT"|... --backend cpu|vulkan|... [--adapter TEXT] [--quick]`, or `bench --list`. Prints a line of JSON for
+//! each figure.
 
 use std::process::ExitCode;
 

@@ -241,8 +241,8 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Saves a checkpoint after every epoch, before callbacks are called, but never one of which the loss or a weight is not finite; which of them is the best is said by a number, whose goal is to
-    /// be that of `checkpoints`.
+    /// Saves a checkpoint after every epoch, before callbacks are called, but never one of which the loss or a weight is not finite. Which of
+    /// them is the best is said by a number, whose goal has to be that of `checkpoints`.
     #[must_use]
     pub fn checkpoints(mut self, checkpoints: &Checkpoints, monitor: Monitor) -> Self {
         self.checkpoints = Some((checkpoints.clone(), monitor));
@@ -250,8 +250,8 @@ impl<'a> Fit<'a> {
     }
 
     /// Ends after the step in which the process is asked to end, by Ctrl-C (SIGINT) or SIGTERM, with
-    /// [`Stopped::Interrupted`](crate::train::Stopped::Interrupted). Where there are [`Fit::checkpoints`], the trainer is saved there first, and standard error
-    /// says where. A second signal ends the process as usual.
+    /// [`Stopped::Interrupted`](crate::train::Stopped::Interrupted). Where there are [`Fit::checkpoints`], the trainer is saved there first,
+    /// and standard error says where. A second signal ends the process as usual.
     ///
     /// Signals are heard only while such a fit runs; in a process that never asked for it there are no handlers. A handler cannot be
     /// taken away again, so after such a fit a signal still passes through one, which ends the process, as without it. A program that

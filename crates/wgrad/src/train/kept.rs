@@ -1,7 +1,8 @@
 //! The weights of a fit's best epoch in a file beside its checkpoints, so that they outlive an interruption.
 //!
 //! `kept-epoch-000012.safetensors` has the variables that predictions depend on after epoch 12. Checkpoints of later epochs need it
-//! until there is a better epoch; as many are kept as there are checkpoints, because each of these may need another one. A checkpoint of the best epoch itself needs none.
+//! until there is a better epoch; as many are kept as there are checkpoints, because each of these may need another one. A checkpoint of
+//! the best epoch itself needs none.
 
 use std::collections::BTreeMap;
 use std::fs;
