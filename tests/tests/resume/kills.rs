@@ -142,3 +142,52 @@ fn a_full_disk_leaves_the_old_file() {
         assert!(fs::read(&path).unwrap() == before, "the old file was touched");
     }
 }
+
+/// A file system in memory of a few bytes, for as long as this lives.
+struct Mounted<'a>(&'a Path);
+
+impl<'a> Mounted<'a> {
+    /// None where this process may not mount, which it says.
+    fn new(at: &'a Path, bytes: usize) -> Option<Self> {
+        let size = format!("size={bytes}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
+        match mounted {
+            Ok(output) if output.status.success() => Some(Self(at)),
+            other => {
+                println!("SKIPPED a_small_file_system_keeps_the_old_file: cannot mount a tmpfs: {other:?}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).output();
+    }
+}
+
+/// A disk with room for one checkpoint and a half.
+#[test]
+fn a_small_file_system_keeps_the_old_file() {
+    let folder = Scratch::new("small");
+    let mut trainer = killed_trainer();
+    let elsewhere = folder.0.join("elsewhere.safetensors");
+    trainer.save(&elsewhere).unwrap();
+    let bytes = fs::read(&elsewhere).unwrap().len();
+    let disk = folder.0.join("disk");
+    fs::create_dir(&disk).unwrap();
+    let Some(_mounted) = Mounted::new(&disk, bytes + bytes / 2) else { return };
+    let path = disk.join("small.safetensors");
+    trainer.save(&path).unwrap();
+    let before = fs::read(&path).unwrap();
+    trainer.epoch(&data()).unwrap();
+    let full = trainer.save(&path).unwrap_err().to_string();
+    assert!(full.contains("small.safetensors") && full.contains("space"), "{full}");
+    assert!(fs::read(&path).unwrap() == before, "the old file was touched");
+    assert_eq!(fs::read_dir(&disk).unwrap().count(), 1, "something is left of the new one");
+    assert_eq!(Checkpoint::open(&path).unwrap().step(), 0);
+    // The trainer goes on, and saves where there is room.
+    trainer.save(&elsewhere).unwrap();
+    assert_eq!(Checkpoint::open(&elsewhere).unwrap().step(), trainer.steps());
+}
