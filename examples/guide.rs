@@ -55,6 +55,7 @@ fn train(epochs: u32) -> Result<(), Box<dyn Error>> {
     let fit = Fit::until_epoch(epochs)
         .validation(&test)
         .checkpoints(&checkpoints, Monitor::ValidationLoss)
+        .stop_on_signals()
         .progress(Progress::Auto);
     let history = trainer.fit(&train, fit)?;
     if !history.epochs.is_empty() {
