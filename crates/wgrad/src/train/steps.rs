@@ -131,7 +131,7 @@ impl Trainer {
         self.step_on(std::slice::from_ref(batch))
     }
 
-    /// One step on the rows of several batches, as many as [`Optimization::accumulate`] says or fewer: one submission for each,
+    /// One step on the rows of several batches, as many as [`Optimization::accumulate`](crate::optim::Optimization::accumulate) says or fewer: one submission for each,
     /// nothing read back. All but the last must be full.
     ///
     /// # Errors
