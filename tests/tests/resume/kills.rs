@@ -154,7 +154,7 @@ impl<'a> Mounted<'a> {
         match mounted {
             Ok(output) if output.status.success() => Some(Self(at)),
             other => {
-                println!("SKIPPED a_small_file_system_keeps_the_old_file: cannot mount a tmpfs: {other:?}");
+                wgrad_tests::say!("SKIPPED a_small_file_system_keeps_the_old_file: cannot mount a tmpfs: {other:?}");
                 None
             }
         }

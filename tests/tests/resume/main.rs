@@ -71,7 +71,9 @@ fn devices() -> Vec<(&'static str, Device)> {
     let demanded = std::env::var_os(REQUIRE_GPU).is_some_and(|v| v == "1");
     match Device::open(&selector) {
         Ok(device) => devices.push(("gpu", device)),
-        Err(error @ BackendError::NoDevice { .. }) if !demanded => println!("SKIPPED: no GPU adapter: {error}"),
+        Err(error @ BackendError::NoDevice { .. }) if !demanded => {
+            wgrad_tests::say!("SKIPPED: no GPU adapter: {error}");
+        }
         Err(error) => panic!("no GPU adapter: {error}"),
     }
     devices
