@@ -31,6 +31,12 @@ struct Arguments {
     /// auto, gpu, vulkan, metal, dx12, gl or cpu; by default what WGRAD_BACKEND says, else auto.
     #[arg(long)]
     backend: Option<String>,
+    /// Prints what runs on the device, dispatch by dispatch, with the kernels chosen for matrix products.
+    #[arg(long)]
+    plan: bool,
+    /// Instead of training, tells where the time of a step goes, and writes a trace for Perfetto to a file.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
     /// Where history and pictures go.
     #[arg(long, default_value = "target/digits")]
     out: PathBuf,
@@ -46,9 +52,12 @@ fn main() -> Result<()> {
     let device = Device::open(&selector)?;
     println!("device: {}", device.info());
 
+    if let Some(path) = &arguments.profile {
+        return Ok(wgrad_examples::profile_step(&device, &model(), path)?);
+    }
     let mut accuracies = vec![];
     for seed in arguments.seed..arguments.seed + arguments.seeds {
-        let (history, test) = train(&device, seed, arguments.epochs, Progress::Auto)?;
+        let (history, test) = train(&device, seed, arguments.epochs, arguments.plan, Progress::Auto)?;
         save(&history, &arguments.out)?;
         let best = history.best().context("no epoch was trained")?;
         println!("seed {seed}: best of {} epochs is {}", history.epochs.len(), history.epochs[best].epoch);
@@ -78,7 +87,7 @@ fn model() -> Sequential {
 }
 
 /// Trains on a part of all rows but the last 360, chooses the epoch by the rest of them, and evaluates on the last 360.
-fn train(device: &Device, seed: u64, epochs: u32, progress: Progress) -> Result<(History, Evaluation)> {
+fn train(device: &Device, seed: u64, epochs: u32, plan: bool, progress: Progress) -> Result<(History, Evaluation)> {
     let (rest, test) = wgrad_examples::digits()?;
     let (train, validation) = rest.split_stratified(0.15, seed)?;
     let steps = u64::from(epochs) * train.rows().div_ceil(64) as u64;
@@ -92,6 +101,9 @@ fn train(device: &Device, seed: u64, epochs: u32, progress: Progress) -> Result<
     };
     let mut trainer = Trainer::new(device, &model(), &train, options)?;
     println!("memory:\n{}", trainer.memory_report());
+    if plan {
+        println!("plan:\n{}", device.describe(trainer.plan())?);
+    }
     let fit = Fit::epochs(epochs)
         .validation(&validation)
         .early_stopping(EarlyStopping { patience: 50, ..EarlyStopping::default() })
@@ -117,7 +129,7 @@ mod tests {
     #[test]
     fn five_epochs_learn_most_digits() {
         let device = Device::from_env().unwrap();
-        let (history, test) = train(&device, 0, 5, Progress::Silent).unwrap();
+        let (history, test) = train(&device, 0, 5, false, Progress::Silent).unwrap();
         let losses: Vec<f64> = history.epochs.iter().map(|epoch| epoch.loss).collect();
         assert_eq!(losses.len(), 5);
         assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");

@@ -118,7 +118,8 @@ impl Engine {
         }
     }
 
-    fn gpu(name: &'static str, backend: GpuBackend, options: GpuOptions) -> Self {
+    /// A GPU, opened in a given way.
+    pub fn gpu(name: &'static str, backend: GpuBackend, options: GpuOptions) -> Self {
         Self {
             capabilities: Some(backend.capabilities().clone()),
             device: Some(backend.info().clone()),
@@ -154,7 +155,7 @@ impl Engine {
     /// # Errors
     /// What the backend says.
     pub fn prepare_plan(&self, plan: Plan) -> Result<Box<dyn Session>, String> {
-        let options = PrepareOptions { progress: None, poison: true };
+        let options = PrepareOptions { poison: true, ..PrepareOptions::default() };
         self.backend.prepare(plan, options).map_err(|e| e.to_string())
     }
 
@@ -256,11 +257,27 @@ pub const REQUIRE_GPU: &str = "WGRAD_REQUIRE_GPU";
 
 const BROKEN: &str = "it cannot be opened: ";
 
-const BROWSER: GpuOptions =
-    GpuOptions { no_subgroups: true, webgpu_limits: true, checked: false, hardware_shapes: false, rewrite: None };
+const BROWSER: GpuOptions = GpuOptions {
+    no_subgroups: true,
+    webgpu_limits: true,
+    no_timestamps: true,
+    no_cache: true,
+    checked: false,
+    hardware_shapes: false,
+    staging_bytes_max: Some(0),
+    rewrite: None,
+};
 
-const GUARDED: GpuOptions =
-    GpuOptions { checked: true, hardware_shapes: true, no_subgroups: false, webgpu_limits: false, rewrite: None };
+const GUARDED: GpuOptions = GpuOptions {
+    checked: true,
+    hardware_shapes: true,
+    no_subgroups: false,
+    webgpu_limits: false,
+    no_timestamps: true,
+    no_cache: true,
+    staging_bytes_max: Some(1 << 18),
+    rewrite: None,
+};
 
 /// The adapter that the environment asks for, a software driver being as good as any.
 ///

@@ -3,9 +3,10 @@
 use wgrad::data::{Batches, Curriculum, Dataset, Sampling};
 use wgrad::loss::Loss;
 use wgrad::nn::{Activation, BatchNorm1d, Dropout, Linear, Sequential};
-use wgrad::optim::{Adam, Clip, Optimization, Sgd};
-use wgrad::train::{Fit, Residency, TrainOptions, TrainProgram, Trainer};
-use wgrad::{BackendChoice, Device, DeviceSelector, HostVec};
+use wgrad::optim::{Adam, Clip, Optimization, Schedules, Sgd};
+use wgrad::schedule::Cosine;
+use wgrad::train::{Control, Fit, Residency, TrainOptions, TrainProgram, Trainer};
+use wgrad::{BackendChoice, Device, DeviceKind, DeviceSelector, HostVec};
 use wgrad_core::plan::Source;
 use wgrad_core::{HostSlice, VarId};
 use wgrad_cpu_ref::{Oracle, OracleFeed};
@@ -93,6 +94,55 @@ fn both_paths_of_data_train_to_the_same_bits() {
             bits(&mut trainer)
         };
         assert_eq!(run(Residency::Device), run(Residency::Host), "values on {}", device.info());
+    }
+}
+
+/// However many batches go to the device at a time, they train to the same bits, also where somebody looks in between.
+#[test]
+fn batches_sent_together_train_to_the_same_bits() {
+    let (data, test) = (points(203), points(60));
+    let optimizer = Optimization {
+        accumulate: 2,
+        clip: Some(Clip::GlobalNorm { max: 1.0, eps: 1e-6 }),
+        schedules: Schedules::learning_rate(Cosine::new(0.02, 40)),
+        ..Adam::default().into()
+    };
+    for device in devices() {
+        for residency in [Residency::Device, Residency::Host] {
+            let run = |runs_per_submission| {
+                let options = TrainOptions {
+                    batch_rows: 16,
+                    seed: 9,
+                    residency,
+                    runs_per_submission,
+                    ..TrainOptions::new(Loss::cross_entropy(), optimizer.clone())
+                };
+                let mut trainer = Trainer::new(&device, &model(), &data, options).unwrap();
+                let mut seen = vec![];
+                let look = |trainer: &mut Trainer| {
+                    match trainer.steps() % 9 {
+                        2 => seen.push(trainer.last_loss()?.to_bits()),
+                        5 => seen.push((trainer.evaluate(&test)?.loss as f32).to_bits()),
+                        7 => trainer.write("4.bias", HostSlice::F32(&[0.25, -0.25]))?,
+                        _ => {}
+                    }
+                    Ok(Control::Continue)
+                };
+                let history = trainer.fit(&data, Fit::epochs(3).validation(&test).on_step(look)).unwrap();
+                let losses: Vec<u64> = history.epochs.iter().map(|epoch| epoch.loss.to_bits()).collect();
+                let before = trainer.counters().submissions;
+                trainer.epoch(&data).unwrap();
+                (losses, bits(&mut trainer), seen, trainer.counters().submissions - before)
+            };
+            let [one, many, automatic] = [Some(1), Some(4), None].map(run);
+            let what = format!("{residency:?} on {}", device.info());
+            assert_eq!((&one.0, &one.1, &one.2), (&many.0, &many.1, &many.2), "{what}: four at a time");
+            assert_eq!((&one.0, &one.1, &one.2), (&automatic.0, &automatic.1, &automatic.2), "{what}: left alone");
+            assert!(one.2.len() > 4, "{what}: nobody looked");
+            // 13 batches; the CPU has nothing to send.
+            let wanted = if device.info().kind == DeviceKind::Cpu { 13 } else { 4 };
+            assert_eq!((one.3, many.3), (13, wanted), "{what}: submissions");
+        }
     }
 }
 

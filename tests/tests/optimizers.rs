@@ -291,7 +291,8 @@ fn steps_are_one_submission_a_batch_and_read_nothing() {
             let what = format!("{} on {}", name, device.info());
             let together = optimization.accumulate;
             let model = Mlp::new(&[12, 9, 4], Activation::Tanh);
-            let mut trainer = Trainer::new(&device, &model, &data, options(optimization.clone())).unwrap();
+            let options = TrainOptions { runs_per_submission: Some(1), ..options(optimization.clone()) };
+            let mut trainer = Trainer::new(&device, &model, &data, options).unwrap();
             let batches: Vec<TrainBatch> = trainer.batches(&data).unwrap().take(together).collect();
             trainer.step_on(&batches).unwrap();
             let Counters { dispatches, submissions, reads, allocations, allocated_bytes } = trainer.counters();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use wgrad_core::lower_with;
 use wgrad_core::plan::{Limits, Target};
 use wgrad_core::{LowerOptions, Program};
-use wgrad_gpu::{Capabilities, Form, modules};
+use wgrad_gpu::{AdapterClass, Capabilities, Form, modules};
 use wgrad_tests::corpus::{GROUPS, all};
 use wgrad_tests::engine::Gpu;
 use wgrad_tests::parity::{COMPOSITES, Extent, Facts, Options, Pass, STEPS, facts, missing, programs, run, subjects};
@@ -163,7 +163,14 @@ fn shapes_hurt() {
 /// The forms of all kernels of programs on an adapter, fused and not.
 fn forms(programs: &[(String, Program)], adapter: &Capabilities) -> BTreeSet<Form> {
     let limits = Limits { buffer_bytes_max: 1 << 31, binding_bytes_max: 1 << 31, ..Limits::WEBGPU };
-    let target = Target { name: "forms".to_owned(), limits, arguments: true, readback: true };
+    let target = Target {
+        name: "forms".to_owned(),
+        limits,
+        arguments: true,
+        readback: true,
+        runs_per_submission_max: 1,
+        staging_bytes_max: 0,
+    };
     let mut forms = BTreeSet::new();
     for (name, program) in programs {
         for optimize in [true, false] {
@@ -181,7 +188,9 @@ fn forms(programs: &[(String, Program)], adapter: &Capabilities) -> BTreeSet<For
 #[test]
 fn every_form_of_kernel_is_run() {
     let programs = programs().unwrap();
-    let adapter = |software, subgroup_size| Capabilities { software, subgroup_size, ..Capabilities::webgpu() };
+    let class = |software: bool| if software { AdapterClass::Software } else { AdapterClass::Other };
+    let adapter =
+        |software, subgroup_size| Capabilities { class: class(software), subgroup_size, ..Capabilities::webgpu() };
     let on_software: BTreeSet<Form> = [adapter(true, Some(8)), adapter(true, None), adapter(false, Some(8))]
         .iter()
         .flat_map(|adapter| forms(&programs, adapter))

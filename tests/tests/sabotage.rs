@@ -1,7 +1,9 @@
 //! Tests of the tests: a backend that is wrong on purpose must make the parity harness fail, each time for every operation that
 //! the mistake touches; and the same backend left alone must not.
 
-use wgrad_core::plan::{Backend, BackendError, Counters, Inst, Kind, Plan, PrepareOptions, Session, Source, Target};
+use wgrad_core::plan::{
+    Backend, BackendError, Counters, Inst, Kind, Plan, PrepareOptions, RunTimes, Session, Source, Target,
+};
 use wgrad_core::{Binary, EntryId, HostSlice, HostVec, VarId};
 use wgrad_cpu_ref::CpuBackend;
 use wgrad_tests::corpus::{self, Case};
@@ -107,6 +109,10 @@ impl Session for SabotagedSession {
     fn run(&mut self, entry: EntryId, feeds: &[HostSlice<'_>]) -> Result<(), BackendError> {
         self.runs += 1;
         if self.mistake == Mistake::StaleOutput && self.runs > 1 { Ok(()) } else { self.inner.run(entry, feeds) }
+    }
+
+    fn run_timed(&mut self, entry: EntryId, feeds: &[HostSlice<'_>]) -> Result<RunTimes, BackendError> {
+        self.inner.run_timed(entry, feeds)
     }
 
     fn read(&mut self, source: Source) -> Result<HostVec, BackendError> {

@@ -26,7 +26,8 @@ fn program(ty: TensorType, build: impl for<'g> FnOnce(Tensor<'g>) -> Vec<Tensor<
 
 fn run(engine: &Engine, program: &Program, x: &[f32]) -> Vec<Vec<f32>> {
     let plan = lower(program, engine.backend.target()).unwrap();
-    let mut session = engine.backend.prepare(plan, PrepareOptions { progress: None, poison: true }).unwrap();
+    let mut session =
+        engine.backend.prepare(plan, PrepareOptions { poison: true, ..PrepareOptions::default() }).unwrap();
     session.run(EntryId::from_index(0), &[HostSlice::F32(x)]).unwrap();
     (0..program.entries[0].fetches.len()).map(|i| fetch(session.as_mut(), i)).collect()
 }
@@ -94,7 +95,14 @@ fn range(start: usize, stop: usize) -> SliceRange {
 }
 
 fn target(limits: Limits) -> Target {
-    Target { name: "tiny".to_owned(), limits, arguments: true, readback: true }
+    Target {
+        name: "tiny".to_owned(),
+        limits,
+        arguments: true,
+        readback: true,
+        runs_per_submission_max: 1,
+        staging_bytes_max: 0,
+    }
 }
 
 fn limit_message(program: &Program, limits: Limits) -> String {

@@ -11,6 +11,7 @@ use wgrad::train::{TrainOptions, TrainProgram};
 use wgrad_core::plan::{BufferClass, Counters, Session, Source};
 use wgrad_core::{EntryId, HostSlice, HostVec, VarId, lower};
 use wgrad_cpu_ref::{Oracle, OracleFeed};
+use wgrad_gpu::{GpuBackend, GpuOptions, Interface, Selector};
 use wgrad_tests::engine::{Engine, main_engines};
 use wgrad_tests::sample::Random;
 
@@ -272,4 +273,26 @@ fn the_same_run_twice_gives_the_same_bits() {
             assert_eq!(first, bits(&job, &engine), "{} {}", engine.name, optimizer.name());
         }
     }
+}
+
+/// Reading through a texture, in one piece or many, changes where numbers are read and not which.
+#[test]
+fn the_staging_texture_changes_no_bit() {
+    let Some(gpu) = main_engines().into_iter().find(|engine| engine.device.is_some()) else { return };
+    let selector = Selector { interface: Interface::Any, adapter: gpu.device.map(|device| device.name) };
+    let dataset = clusters(130, 64, 8);
+    let model = Mlp::new(&[64, 160, 96, 8], Activation::Gelu);
+    let job = job(&model, &dataset, &options(Loss::cross_entropy(), Adam::default().into(), 32));
+    // None, all at once, and little: the optimizer's pass then goes in pieces.
+    let of = [0, 16 << 20, 1 << 17].map(|bytes| {
+        let options = GpuOptions { staging_bytes_max: Some(bytes), ..GpuOptions::default() };
+        let engine = Engine::gpu("gpu", GpuBackend::open_with(&selector, options).unwrap(), options);
+        let plan = engine.plan(&job.program.program).unwrap();
+        let texture = plan.buffers.iter().find(|buffer| buffer.class == BufferClass::Staging);
+        (texture.map_or(0, |texture| texture.size_bytes()), bits(&job, &engine))
+    });
+    let [(none, without), (all, with), (some, in_pieces)] = of;
+    assert!(none == 0 && some > 0 && all > some && some <= 1 << 17, "{none} {all} {some}");
+    assert!(without == with, "staging");
+    assert!(without == in_pieces, "staging in pieces");
 }

@@ -1,6 +1,6 @@
-//! `cargo xtask bench`: training steps and operations, each beside its floor, a process for each case.
+//! `cargo xtask bench`: training steps and operations, each beside its floor, a process for each case; with `--scaling`, how steps grow.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -21,6 +21,13 @@ pub(crate) struct Args {
     /// Writes all figures to a file: a list of {workload, backend, adapter, metric, unit, value, min, max, floor, ratio}
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Prints after each workload where the time of its step goes, and writes a trace for Perfetto to this folder
+    #[arg(long, value_name = "FOLDER")]
+    profile: Option<PathBuf>,
+    /// Measures instead how the time of a step grows with batch, width and depth, beside its work, and draws docs/scaling-*.svg; `--only`
+    /// takes a part of an axis's name
+    #[arg(long)]
+    scaling: bool,
     /// One short block of each, to see whether it runs; its figures say nothing
     #[arg(long)]
     quick: bool,
@@ -29,13 +36,24 @@ pub(crate) struct Args {
 impl Args {
     /// Whether the benchmark runs at all, on the backend that every machine has.
     pub(crate) fn smoke() -> Self {
-        Self { backend: vec!["cpu".to_owned()], adapter: None, only: vec!["W1".to_owned()], json: None, quick: true }
+        Self {
+            backend: vec!["cpu".to_owned()],
+            adapter: None,
+            only: vec!["W1".to_owned()],
+            json: None,
+            profile: None,
+            scaling: false,
+            quick: true,
+        }
     }
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let Args { backend, adapter, only, json, quick } = args;
+    let Args { backend, adapter, only, json, profile, scaling, quick } = args;
     let bench = process::build_release("--bin", "bench")?;
+    if *scaling {
+        return run_scaling(&bench, args);
+    }
     let listed = process::program(&bench).arg("--list").output().context("cannot start the benchmark")?;
     let names: Vec<String> = String::from_utf8_lossy(&listed.stdout).lines().map(str::to_owned).collect();
     let wanted = |name: &&String| only.is_empty() || only.iter().any(|text| name.contains(text.as_str()));
@@ -53,8 +71,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             one.args(quick.then_some("--quick"));
             let outcome =
                 process::run_lines_quietly(&mut one, |line| figures.extend(serde_json::from_str::<Value>(line)));
+            // Measured by itself, so that figures are those of a step that nobody looks into.
+            let outcome = outcome.and_then(|()| {
+                let Some(folder) = profile.as_ref().filter(|_| case.starts_with('W')) else { return Ok(()) };
+                let mut again = process::program(&bench);
+                again.args(one.get_args()).arg("--profile").arg(std::path::absolute(folder)?);
+                process::run(&mut again)
+            });
             match outcome {
-                Ok(()) => print_last(&figures, case, backend),
+                Ok(()) => {
+                    if case.starts_with('W') && backend != "cpu" {
+                        match first_steps(&bench, case, backend, adapter.as_deref()) {
+                            Ok(steps) => figures.extend(steps),
+                            Err(error) => failed.push(format!("first step of {case} on {backend}: {error:#}")),
+                        }
+                    }
+                    print_last(&figures, case, backend);
+                }
                 Err(error) => failed.push(format!("{case} on {backend}: {error:#}")),
             }
         }
@@ -67,6 +100,62 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         [] => Ok(()),
         _ => bail!("{}", failed.join("\n")),
     }
+}
+
+/// The first steps of two processes, one after the other, that share caches of the driver and of pipelines which are empty at first.
+fn first_steps(bench: &Path, case: &str, backend: &str, adapter: Option<&str>) -> Result<Vec<Value>> {
+    let folder = std::env::temp_dir().join(format!("wgrad-bench-{}", std::process::id()));
+    let mut figures = vec![];
+    let mut outcome = Ok(());
+    for caches in ["cold", "warm"] {
+        let mut one = process::program(bench);
+        one.args(["--case", case, "--backend", backend, "--first-step", caches]);
+        one.args(adapter.iter().flat_map(|name| ["--adapter", name]));
+        // Of Mesa, of NVIDIA's driver, and of this library.
+        for (variable, of) in
+            [("MESA_SHADER_CACHE_DIR", "mesa"), ("__GL_SHADER_DISK_CACHE_PATH", "nvidia"), ("WGRAD_CACHE", "pipelines")]
+        {
+            std::fs::create_dir_all(folder.join(of)).context("cannot make a folder for caches")?;
+            one.env(variable, folder.join(of));
+        }
+        outcome = process::run_lines_quietly(&mut one, |line| figures.extend(serde_json::from_str::<Value>(line)));
+        if outcome.is_err() {
+            break;
+        }
+    }
+    std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    outcome.map(|()| figures)
+}
+
+/// The axes of scaling, a process for each, with all backends in it.
+fn run_scaling(bench: &Path, args: &Args) -> Result<()> {
+    let Args { backend, adapter, only, json: _, profile: _, scaling: _, quick } = args;
+    let wanted = |axis: &&str| only.is_empty() || only.iter().any(|text| axis.contains(text.as_str()));
+    let axes: Vec<&str> = ["batch", "width", "depth"].into_iter().filter(wanted).collect();
+    if axes.is_empty() {
+        bail!("no axis is named like {}; there are batch, width, depth", only.join(" or "));
+    }
+    let mut superlinear = vec![];
+    for axis in axes {
+        let mut one = process::program(bench);
+        one.args(["--scaling", axis]);
+        if !quick {
+            one.args(["--picture", &format!("docs/scaling-{axis}.svg")]);
+        }
+        one.args(backend.iter().flat_map(|name| ["--backend", name]));
+        one.args(adapter.iter().flat_map(|name| ["--adapter", name]));
+        one.args(quick.then_some("--quick"));
+        process::run_lines(&mut one, |line| {
+            if line.ends_with("SUPERLINEAR") {
+                superlinear.push(line.to_owned());
+            }
+        })?;
+    }
+    match superlinear[..] {
+        [] => println!("no doubling took more time than its work, beyond the noise of the blocks"),
+        _ => println!("beyond the noise of the blocks, time grew by more than the work:\n{}", superlinear.join("\n")),
+    }
+    Ok(())
 }
 
 /// The figures of a case on a backend, a line for each.

@@ -17,6 +17,7 @@ mod programs;
 mod shaders;
 mod test;
 mod tidy;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,8 @@ enum Command {
     Parity(parity::Args),
     /// Measures training steps and operations, each beside its floor
     Bench(bench::Args),
+    /// Measures matrix products on an adapter, and writes the table that chooses among their forms
+    Tune(tune::Args),
     /// Runs random programs on oracle, CPU plan and GPU
     Programs(programs::Args),
     /// Checks and translates every shader and every kernel of the test corpus for every platform
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Parity(args) => parity::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Programs(args) => programs::run(&args),
         Command::Shaders(args) => shaders::run(&args),
         Command::Docs(args) => docs::run(&args),

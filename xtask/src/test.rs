@@ -93,12 +93,27 @@ fn run_each<'a>(tests: impl Iterator<Item = (&'a Driver, Command)>, missing: &[S
 }
 
 fn every_test() -> Command {
-    process::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])
+    let mut tests = process::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    // Pipelines that the user's own programs have compiled are none of the tests' business.
+    tests.env("WGRAD_CACHE", "off");
+    tests
 }
 
 /// Test binaries whose results depend on the driver.
-const DRIVER_TESTS: &[&str] =
-    &["known_defects", "maps", "products", "rows", "sessions", "debug", "golden", "layers", "sparse", "training"];
+const DRIVER_TESTS: &[&str] = &[
+    "kept",
+    "known_defects",
+    "maps",
+    "products",
+    "profile",
+    "rows",
+    "sessions",
+    "debug",
+    "golden",
+    "layers",
+    "sparse",
+    "training",
+];
 
 /// Those that do without a GPU, that use it only to fail in the same way on each, and those of which parity on every driver is the
 /// shorter form.
@@ -127,10 +142,12 @@ const OTHER_TESTS: &[&str] = &[
     "schedules",
     "shaders",
     "shapes",
+    "tuning",
 ];
 
 fn driver_tests() -> Command {
     let mut tests = process::cargo(&["test", "--locked", "--no-fail-fast", "--workspace"]);
+    tests.env("WGRAD_CACHE", "off");
     for name in DRIVER_TESTS {
         tests.args(["--test", name]);
     }

@@ -5,9 +5,15 @@ use std::sync::{Arc, RwLock};
 
 use wgrad_core::plan::{Backend, BackendError, Limits, Plan, PrepareOptions, Session, Target};
 
+use crate::cache;
+use crate::collect::RUNS_MAX;
 use crate::error::Faults;
 use crate::module::{Capabilities, Module};
+use crate::pipeline::Kept;
 use crate::session::GpuSession;
+use crate::staging;
+use crate::table::{AdapterClass, Table};
+use crate::table_text::TableError;
 use crate::unplug;
 
 /// Loop iterations after which no invocation is trusted, on any adapter: lavapipe silently stops at 65,535.
@@ -144,8 +150,15 @@ pub struct GpuOptions {
     pub no_subgroups: bool,
     /// Stay within the limits that every WebGPU implementation has.
     pub webgpu_limits: bool,
+    /// Do without the device's clock, so that [`Session::run_timed`] reads the host's.
+    pub no_timestamps: bool,
+    /// Do without the compiled pipelines that are kept on disk between processes: see [`CACHE_VARIABLE`](crate::CACHE_VARIABLE).
+    pub no_cache: bool,
     /// Use the kernel shapes for real GPUs even on a software driver.
     pub hardware_shapes: bool,
+    /// Bytes of the staging texture through which kernels read, at most; `None` for what suits the adapter: 16 MiB on lavapipe, where loads from
+    /// textures are several times as fast as loads from buffers, and none elsewhere.
+    pub staging_bytes_max: Option<usize>,
     /// Changes the code of every module before it is compiled, with all checks on: for tests that see to it that a wrong shader is
     /// noticed.
     pub rewrite: Option<fn(&Module) -> String>,
@@ -193,6 +206,22 @@ pub async fn adapters_async(interface: Interface) -> Vec<Adapter> {
     found
 }
 
+/// The best adapter that a selector allows.
+async fn find(selector: &Selector) -> Result<Adapter, BackendError> {
+    let fits = |adapter: &Adapter| match &selector.adapter {
+        Some(part) => adapter.info.name.to_lowercase().contains(&part.to_lowercase()),
+        None => true,
+    };
+    match adapters_async(selector.interface).await.into_iter().find(fits) {
+        Some(adapter) => Ok(adapter),
+        None => {
+            let all = adapters_async(Interface::Any).await;
+            let found = all.iter().map(|adapter| adapter.info.to_string()).collect();
+            Err(BackendError::NoDevice { wanted: selector.to_string(), found })
+        }
+    }
+}
+
 /// Optional features that matter to programs that compute, whether they are used or not.
 const FEATURES: [(wgpu::Features, &str); 8] = [
     (wgpu::Features::SUBGROUP, "subgroups"),
@@ -215,6 +244,10 @@ pub(crate) struct Gpu {
     /// Held for reading while wgpu looks after finished work, for writing while nobody else may: see [`Gpu::ask`].
     pub(crate) tending: RwLock<()>,
     pub(crate) capabilities: Capabilities,
+    /// Seconds of a tick of the device's clock, if it has one that may be read.
+    pub(crate) tick_seconds: Option<f64>,
+    /// Compiled pipelines, if they are kept between processes.
+    pub(crate) kept: Option<Kept>,
     pub(crate) checked: bool,
     pub(crate) rewrite: Option<fn(&Module) -> String>,
 }
@@ -266,19 +299,15 @@ impl GpuBackend {
     /// # Errors
     /// As [`GpuBackend::open`].
     pub async fn open_async(selector: &Selector, options: GpuOptions) -> Result<Self, BackendError> {
-        let fits = |adapter: &&Adapter| match &selector.adapter {
-            Some(part) => adapter.info.name.to_lowercase().contains(&part.to_lowercase()),
-            None => true,
-        };
-        let found = adapters_async(selector.interface).await;
-        match found.iter().find(fits) {
-            Some(adapter) => Self::with_adapter(adapter, options).await,
-            None => {
-                let all = adapters_async(Interface::Any).await;
-                let found = all.iter().map(|adapter| adapter.info.to_string()).collect();
-                Err(BackendError::NoDevice { wanted: selector.to_string(), found })
-            }
-        }
+        Self::with_adapter(&find(selector).await?, options).await
+    }
+
+    /// As [`GpuBackend::open_with`], with matrix products chosen by a table.
+    ///
+    /// # Errors
+    /// As [`GpuBackend::open`], and [`BackendError::Tuning`] for a table that is not for the device.
+    pub fn open_tuned(selector: &Selector, options: GpuOptions, table: Table) -> Result<Self, BackendError> {
+        pollster::block_on(async { Self::with_table(&find(selector).await?, options, Some(table)).await })
     }
 
     /// Opens a device that was found.
@@ -286,11 +315,37 @@ impl GpuBackend {
     /// # Errors
     /// The driver's.
     pub async fn with_adapter(adapter: &Adapter, options: GpuOptions) -> Result<Self, BackendError> {
+        Self::with_table(adapter, options, None).await
+    }
+
+    /// Opens a device that was found, with matrix products chosen by a table if there is one, else by [`Table::built_in`].
+    ///
+    /// # Errors
+    /// The driver's, and [`BackendError::Tuning`] for a table that is not for the device.
+    pub async fn with_table(
+        adapter: &Adapter,
+        options: GpuOptions,
+        table: Option<Table>,
+    ) -> Result<Self, BackendError> {
         let Adapter { info, adapter } = adapter;
         let info = info.clone();
+        if let Some(table) = &table {
+            let misfit = |error: TableError| BackendError::Tuning { reason: error.to_string() };
+            table.check(&info.name, info.kind.into()).map_err(misfit)?;
+        }
         let adapter_info = adapter.get_info();
         let fixed = adapter_info.subgroup_min_size == adapter_info.subgroup_max_size;
         let subgroups = fixed && !options.no_subgroups && adapter.features().contains(wgpu::Features::SUBGROUP);
+        // With OpenGL, timestamps may be those of another context.
+        let timestamps = !options.no_timestamps
+            && adapter_info.backend != wgpu::Backend::Gl
+            && adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        let mut required_features = wgpu::Features::empty();
+        required_features.set(wgpu::Features::SUBGROUP, subgroups);
+        required_features.set(wgpu::Features::TIMESTAMP_QUERY, timestamps);
+        let folder = if options.no_cache { None } else { cache::folder() };
+        let keeps = folder.is_some() && adapter.features().contains(wgpu::Features::PIPELINE_CACHE);
+        required_features.set(wgpu::Features::PIPELINE_CACHE, keeps);
         let limits = if options.webgpu_limits {
             wgpu::Limits::default().or_worse_values_from(&adapter.limits())
         } else {
@@ -298,7 +353,7 @@ impl GpuBackend {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
-            required_features: if subgroups { wgpu::Features::SUBGROUP } else { wgpu::Features::empty() },
+            required_features,
             required_limits: limits.clone(),
             ..Default::default()
         };
@@ -309,6 +364,11 @@ impl GpuBackend {
         })?;
         log::info!("opened {info}");
         let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+        let staging_bytes = match options.staging_bytes_max {
+            Some(bytes) => bytes.min(limits.max_texture_dimension_2d as usize * staging::ROW_BYTES as usize),
+            None if options.hardware_shapes => 0,
+            None => staging::bytes_max(&info),
+        };
         let target = Target {
             name: info.name.clone(),
             limits: Limits {
@@ -319,13 +379,16 @@ impl GpuBackend {
             },
             arguments: true,
             readback: true,
+            runs_per_submission_max: RUNS_MAX,
+            staging_bytes_max: staging_bytes,
         };
         let capabilities = Capabilities {
             name: info.name.clone(),
-            software: info.kind == DeviceKind::Software && !options.hardware_shapes,
+            class: if options.hardware_shapes { AdapterClass::Other } else { info.kind.into() },
             subgroup_size: subgroups.then_some(adapter_info.subgroup_min_size as usize),
             groups_max: limits.max_compute_workgroups_per_dimension as usize,
             uniform_bytes_max: bytes(limits.max_uniform_buffer_binding_size),
+            table: table.map(Arc::new),
         };
         let offered = FEATURES.iter().filter(|(feature, _)| adapter.features().contains(*feature));
         let describe = |&(feature, name): &(wgpu::Features, &str)| {
@@ -334,6 +397,10 @@ impl GpuBackend {
         };
         let features = offered.map(describe).collect();
         let faults = Faults::watch(&device);
+        // In nanoseconds, and 0 where the queue that was opened cannot write any.
+        let tick_seconds =
+            timestamps.then(|| f64::from(queue.get_timestamp_period()) * 1e-9).filter(|tick| *tick > 0.0);
+        let kept = folder.filter(|_| keeps).and_then(|folder| Kept::open(&device, &adapter_info, &folder));
         let gpu = Gpu {
             device,
             queue,
@@ -342,6 +409,8 @@ impl GpuBackend {
             faults,
             tending: RwLock::new(()),
             capabilities,
+            tick_seconds,
+            kept,
             checked: options.checked || options.rewrite.is_some(),
             rewrite: options.rewrite,
         };
@@ -355,8 +424,8 @@ impl GpuBackend {
         &self.gpu.info
     }
 
-    /// Optional features that the adapter offers and that matter to programs that compute. Of these, only subgroups are used, and
-    /// only where [`Capabilities`] has a size for them.
+    /// Optional features that the adapter offers and that matter to programs that compute. Of these, subgroups are used where
+    /// [`Capabilities`] has a size for them, timestamps by [`Session::run_timed`], the pipeline cache unless it is off, and nothing else.
     pub fn features(&self) -> &[String] {
         &self.gpu.features
     }

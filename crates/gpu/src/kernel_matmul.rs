@@ -1,60 +1,57 @@
-//! Matrix products: which form a product takes, and what the forms share.
+//! Matrix products: the form that the table chooses (`table.rs`), and what the forms share.
 //!
 //! No form copies a transpose: each knows how both operands are stored and loads along the axis that is contiguous.
 
 use std::fmt::Write;
 
 use wgrad_core::DType;
-use wgrad_core::plan::{BufferId, Inst, Kernel, Kind, MatMul, Matrix, ValueId};
+use wgrad_core::plan::{BufferId, Dispatch, Inst, Kernel, Kind, MatMul, Matrix, ValueId};
 
+use crate::choice::{Choice, ProductForm};
 use crate::emit::{Body, Shared};
 use crate::index::Point;
+use crate::module::Capabilities;
 use crate::part::{Machine, Part, decode};
+use crate::table::{Quantity, choose};
 use crate::words::Words;
 use crate::{matmul_small, matmul_subgroup, matmul_tile};
 
-/// Multiplications from which a product on a software driver is worth a subgroup's tile, which takes long to compile.
-const SUBGROUP_WORK_MIN: usize = 1 << 17;
-/// Tiles of 64 by 64 that a real GPU should have before it uses them.
-const LARGE_TILES_MIN: usize = 64;
-
-/// Whether a dispatch with this kernel wants workgroups of one subgroup.
-pub(crate) fn wants_subgroup(kernel: &Kernel, machine: &Machine) -> bool {
-    let Kind::MatMul(matmul) = &kernel.kind else { return false };
-    let MatMul { batch, m, n, k, k_chunk: _, a, b } = matmul;
-    let work = batch.iter().product::<usize>() * m * n * k;
-    machine.software
-        && machine.subgroup.is_some_and(|size| size == 8 || size == 16)
-        && work >= SUBGROUP_WORK_MIN
-        && *m >= 12
-        && *n >= 16
-        && n % 4 == 0
-        && is_aligned(a)
-        && is_aligned(b)
-        && (!b.transposed || is_exact(matmul))
-        && (a.transposed || is_exact(matmul))
-}
-
-/// The code of a kernel.
+/// The code of a kernel, and what the table chose for it.
 pub(crate) fn part(
     kernel: &Kernel,
     matmul: &MatMul,
     words: &mut Words,
     shared: &mut Shared,
     machine: &Machine,
-) -> Result<Part, String> {
+    capabilities: &Capabilities,
+) -> Result<(Part, Choice), String> {
     let rank = usize::from(matmul.splits() > 1) + matmul.batch.len() + 2;
     if kernel.space.len() != rank {
         return Err(format!("a matmul over {} axes instead of {rank}", kernel.space.len()));
     }
-    if wants_subgroup(kernel, machine) && machine.subgroup == Some(machine.size) {
-        return matmul_subgroup::part(kernel, matmul, words, shared, machine.size);
+    let choice = choose(matmul, capabilities, Some(machine.size));
+    let part = match choice.form {
+        ProductForm::Small => matmul_small::part(kernel, matmul, words, shared, machine, choice),
+        ProductForm::Subgroup => matmul_subgroup::part(kernel, matmul, words, shared, machine.size, choice),
+        ProductForm::Tiled => matmul_tile::part(kernel, matmul, words, shared, choice.rows / 8),
+    };
+    Ok((part?, choice))
+}
+
+/// The size of workgroups that the largest product of a dispatch asks for, with its form; the others take what is possible in them.
+pub(crate) fn workgroup_size(dispatch: &Dispatch, capabilities: &Capabilities) -> Option<(ProductForm, usize)> {
+    let mut largest: Option<(usize, ProductForm, usize)> = None;
+    for kernel in dispatch.kernels.iter().filter(|kernel| !kernel.space.contains(&0)) {
+        let Kind::MatMul(matmul) = &kernel.kind else { continue };
+        let choice = choose(matmul, capabilities, None);
+        if let Some(size) = choice.workgroup_size(capabilities) {
+            let work = Quantity::Work.of(matmul, choice);
+            if largest.is_none_or(|(most, ..)| work > most) {
+                largest = Some((work, choice.form, size));
+            }
+        }
     }
-    if !machine.software && machine.size == 64 && matmul.m >= 16 && matmul.n >= 16 && matmul.k >= 8 {
-        let large = matmul.m.div_ceil(64) * matmul.n.div_ceil(64) * outer_len(matmul) >= LARGE_TILES_MIN;
-        return matmul_tile::part(kernel, matmul, words, shared, if large { 8 } else { 4 });
-    }
-    matmul_small::part(kernel, matmul, words, shared, machine)
+    largest.map(|(_, form, size)| (form, size))
 }
 
 /// Whether all loads in fours along the contiguous axis are aligned.

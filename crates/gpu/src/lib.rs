@@ -1,6 +1,10 @@
 //! The wgpu backend: runs plans on Vulkan, Metal, DX12 and GL, and is the only crate that names wgpu.
 
+mod cache;
+mod choice;
 mod collapse;
+mod collect;
+mod describe;
 mod device;
 mod emit;
 mod error;
@@ -10,6 +14,7 @@ mod kernel_map;
 mod kernel_matmul;
 mod kernel_rows;
 mod kernel_scatter;
+mod late;
 mod layout;
 mod library;
 mod matmul_small;
@@ -18,22 +23,33 @@ mod matmul_tile;
 mod module;
 mod part;
 mod pipeline;
+mod profile;
 mod read;
 mod scalar;
 mod session;
 mod slots;
+mod staging;
+mod step;
 mod store;
+mod submit;
+mod table;
+mod table_text;
 mod template;
 mod turn;
 mod unplug;
 mod words;
 
+pub use cache::CACHE_VARIABLE;
+pub use choice::{Choice, ProductForm};
+pub use describe::{describe, outline};
 pub use device::{
     Adapter, DeviceInfo, DeviceKind, GpuBackend, GpuOptions, Interface, Selector, adapters, adapters_async, devices,
 };
 pub use form::Form;
 pub use module::{Capabilities, Module, modules};
 pub use session::GpuSession;
+pub use table::{AdapterClass, Classes, Layouts, Quantity, Range, Rule, Table};
+pub use table_text::TableError;
 pub use template::{SHADERS, ShaderFile};
 #[doc(hidden)]
 pub use unplug::destroy_devices_of_this_thread;

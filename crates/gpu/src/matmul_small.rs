@@ -4,15 +4,13 @@ use std::fmt::Write;
 
 use wgrad_core::plan::{Kernel, MatMul};
 
+use crate::choice::Choice;
 use crate::emit::Shared;
 use crate::form::Form;
 use crate::kernel_matmul::{Grid, Product, is_aligned, is_exact};
 use crate::part::{Machine, Part};
 use crate::template::{MATMUL_SMALL, fill};
 use crate::words::Words;
-
-/// Results from which a software driver takes large tiles.
-const LARGE_RESULTS_MIN: usize = 1 << 12;
 
 /// How an operand's elements for four terms of the sum are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +37,13 @@ pub(crate) fn part(
     words: &mut Words,
     shared: &mut Shared,
     machine: &Machine,
+    choice: Choice,
 ) -> Result<Part, String> {
     let a_load = load(is_aligned(&matmul.a), !matmul.a.transposed, matmul);
     let b_load = load(is_aligned(&matmul.b), matmul.b.transposed, matmul);
-    let shape = shape(matmul, a_load, b_load, machine);
+    let wide = choice.columns >= 4;
+    let columns = if wide { choice.columns / 4 } else { choice.columns };
+    let shape = Shape { rows: choice.rows, columns, wide };
     let a_load = if a_load == Load::Across && !shape.rows.is_multiple_of(4) { Load::Single } else { a_load };
     let b_load = if b_load == Load::Across && !shape.wide { Load::Single } else { b_load };
     let lanes = if shape.wide { 4 } else { 1 };
@@ -211,21 +212,4 @@ fn load(aligned: bool, along_k: bool, matmul: &MatMul) -> Load {
         (true, false) => Load::Across,
         (true, true) | (false, _) => Load::Single,
     }
-}
-
-fn shape(matmul: &MatMul, a: Load, b: Load, machine: &Machine) -> Shape {
-    if matmul.n < 4 {
-        let rows = if matmul.m >= 64 { 4 } else { 1 };
-        return Shape { rows, columns: 1, wide: false };
-    }
-    let results = matmul.m * matmul.n;
-    let large = machine.software && results >= LARGE_RESULTS_MIN && matmul.m >= 8 && matmul.n >= 16;
-    if large && a != Load::Single && b == Load::Across {
-        return Shape { rows: 8, columns: 4, wide: true };
-    }
-    if large && a != Load::Single && b == Load::AlongK {
-        return Shape { rows: 8, columns: 2, wide: true };
-    }
-    let rows = if matmul.m >= 4 && (machine.software || results >= LARGE_RESULTS_MIN) { 4 } else { 1 };
-    Shape { rows, columns: 1, wide: true }
 }

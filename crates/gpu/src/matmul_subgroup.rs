@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use wgrad_core::plan::{Kernel, MatMul};
 
+use crate::choice::Choice;
 use crate::emit::Shared;
 use crate::form::Form;
 use crate::kernel_matmul::{Grid, Product, is_exact};
@@ -11,24 +12,23 @@ use crate::part::Part;
 use crate::template::{MATMUL_SUBGROUP, fill};
 use crate::words::Words;
 
-/// Columns of a tile.
-const COLUMNS: usize = 64;
-
-/// The text of a kernel and its number of workgroups, for subgroups of 8 or 16.
+/// The text of a kernel and its number of workgroups, for tiles whose rows are a multiple of the lanes and whose columns are one of four
+/// times as many.
 pub(crate) fn part(
     kernel: &Kernel,
     matmul: &MatMul,
     words: &mut Words,
     shared: &mut Shared,
     lanes: usize,
+    choice: Choice,
 ) -> Result<Part, String> {
     shared.subgroups = true;
-    let rows = 4 * lanes;
-    let vectors = COLUMNS / (4 * lanes);
+    let (rows, columns) = (choice.rows, choice.columns);
+    let vectors = columns / (4 * lanes);
     let exact = is_exact(matmul);
-    let product = Product::new(kernel, matmul, words, (rows, COLUMNS));
+    let product = Product::new(kernel, matmul, words, (rows, columns));
     let rows_fit = matmul.m.is_multiple_of(rows);
-    let columns_fit = matmul.n.is_multiple_of(COLUMNS);
+    let columns_fit = matmul.n.is_multiple_of(columns);
     let (get_a, get_b) = product.readers(shared, (true, true));
     let (m, n, lda, ldb) = (&product.m, &product.n, &product.lda, &product.ldb);
 
@@ -36,7 +36,7 @@ pub(crate) fn part(
     let tile = product.start("group", &mut start);
     let _ = writeln!(start, "let i0 = tile_i * {rows}u;");
     for v in 0..vectors {
-        let _ = writeln!(start, "let j{v} = tile_j * {COLUMNS}u + 4u * (lane + {}u);", lanes * v);
+        let _ = writeln!(start, "let j{v} = tile_j * {columns}u + 4u * (lane + {}u);", lanes * v);
         let clamped = if columns_fit { format!("j{v}") } else { format!("min(j{v}, {n} - 4u)") };
         if matmul.b.transposed {
             let _ = writeln!(start, "let jc{v}b = {clamped};");
@@ -47,7 +47,7 @@ pub(crate) fn part(
             let _ = writeln!(start, "let bn{v} = b_at + {clamped};");
         }
     }
-    for q in 0..4 {
+    for q in 0..rows / lanes {
         // Along k, a load gives each lane its own row; along m, four lanes hold four terms of four rows.
         let (first, last) = if matmul.a.transposed {
             (format!("i0 + {}u + ((lane >> 2u) << 2u)", q * lanes), format!("({m} - 1u) & 0xfffffffcu"))
@@ -84,7 +84,7 @@ pub(crate) fn part(
             }
         }
     }
-    for q in 0..4 {
+    for q in 0..rows / lanes {
         let _ = match (matmul.a.transposed, exact) {
             (false, _) => writeln!(four, "let a{q} = {get_a}(ar{q} + p);"),
             (true, true) => writeln!(four, "let a{q} = {get_a}(ar{q} + (p + (lane & 3u)) * {lda});"),

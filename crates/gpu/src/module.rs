@@ -1,13 +1,18 @@
 //! One shader module for each dispatch of a plan: pure text, made without a device.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use wgrad_core::plan::{BackendError, BufferId, Dispatch, Kind, Plan};
 
+use crate::choice::{Choice, ProductForm};
 use crate::emit::Shared;
 use crate::form::Form;
 use crate::layout::lay_out;
 use crate::part::{Machine, Part};
+use crate::slots::Slots;
+use crate::staging::{self, Staging};
+use crate::table::{AdapterClass, Table};
 use crate::template::{MAIN, fill, rename};
 use crate::words::{Words, grid_width};
 use crate::{kernel_map, kernel_matmul, kernel_rows, kernel_scatter};
@@ -17,14 +22,16 @@ use crate::{kernel_map, kernel_matmul, kernel_rows, kernel_scatter};
 pub struct Capabilities {
     /// The adapter, for errors.
     pub name: String,
-    /// Whether the adapter is a software driver, for which other kernel shapes are fast.
-    pub software: bool,
+    /// What the adapter is, on which the fastest shapes of kernels depend.
+    pub class: AdapterClass,
     /// Size of subgroups, if they may be used and have one fixed size.
     pub subgroup_size: Option<usize>,
     /// Workgroups along one dimension of a dispatch.
     pub groups_max: usize,
     /// Bytes of the largest uniform binding.
     pub uniform_bytes_max: usize,
+    /// What products are computed by, if not by the built-in table.
+    pub table: Option<Arc<Table>>,
 }
 
 impl Capabilities {
@@ -32,17 +39,25 @@ impl Capabilities {
     pub const fn webgpu() -> Self {
         Self {
             name: String::new(),
-            software: false,
+            class: AdapterClass::Other,
             subgroup_size: None,
             groups_max: 65_535,
             uniform_bytes_max: 65_536,
+            table: None,
         }
+    }
+
+    /// Whether the adapter is a software driver.
+    pub const fn is_software(&self) -> bool {
+        !self.class.is_hardware()
     }
 }
 
 /// The code of one dispatch and how to start it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
+    /// Which dispatch of the entry it belongs to. One whose operands do not fit into the staging texture together may have several.
+    pub dispatch: usize,
     /// Entry, position and kernels, for people.
     pub label: String,
     /// The code. Dispatches whose code is equal share a pipeline.
@@ -55,29 +70,46 @@ pub struct Module {
     pub grid: [u32; 2],
     /// The buffers at binding 1 and following, each with whether it is written. Binding 0 is the block of arguments.
     pub bindings: Vec<(BufferId, bool)>,
+    /// What is read through the staging texture, which is bound after the buffers.
+    pub staging: Staging,
     /// The block of arguments.
     pub arguments: Vec<u32>,
     /// How each kernel of the dispatch is written.
     pub forms: Vec<Form>,
+    /// For each kernel that is a matrix product, what the table chose.
+    pub choices: Vec<Option<Choice>>,
+    /// Workgroups of each kernel.
+    pub groups: Vec<usize>,
 }
 
-/// The module of every dispatch, entry by entry.
+/// The modules of every dispatch, entry by entry.
 ///
 /// # Errors
 /// If the plan has a kernel that cannot be written or exceeds what the device can do.
 pub fn modules(plan: &Plan, capabilities: &Capabilities) -> Result<Vec<Vec<Module>>, BackendError> {
     let mut entries = Vec::new();
+    let rows = staging::rows(plan);
     for entry in &plan.entries {
         let mut dispatches = Vec::new();
-        for (position, dispatch) in entry.dispatches.iter().enumerate() {
+        let pieces = |(position, dispatch): (usize, &Dispatch)| {
+            dispatch
+                .pieces(&plan.buffers, plan.target.staging_rows_max())
+                .into_iter()
+                .map(move |piece| (position, piece))
+        };
+        let pieces: Vec<(usize, Dispatch)> = entry.dispatches.iter().enumerate().flat_map(pieces).collect();
+        let stagings = staging::stage(&plan.buffers, pieces.iter().map(|(_, piece)| piece), rows);
+        for ((position, dispatch), staging) in pieces.iter().zip(stagings) {
             let kernels = dispatch.kernels.iter().map(|k| k.label.as_str()).collect::<Vec<_>>().join(" | ");
             let label = format!("{}/{position}: {kernels}", entry.name);
-            let module = module(dispatch, capabilities, label.clone()).map_err(|detail| BackendError::Device {
-                device: capabilities.name.clone(),
-                during: format!("writing the code of {label}"),
-                detail,
+            let module = module(&staging.moved(dispatch), staging, capabilities, label.clone()).map_err(|detail| {
+                BackendError::Device {
+                    device: capabilities.name.clone(),
+                    during: format!("writing the code of {label}"),
+                    detail,
+                }
             })?;
-            dispatches.push(module);
+            dispatches.push(Module { dispatch: *position, ..module });
         }
         entries.push(dispatches);
     }
@@ -92,30 +124,31 @@ const RUN_BESIDE_PRODUCT_MAX: usize = 64;
 /// Invocations of a workgroup where nothing else decides: on a software driver one SIMD vector, because a workgroup is a
 /// thread's work and few workgroups leave threads idle.
 fn machine(dispatch: &Dispatch, capabilities: &Capabilities) -> Machine {
-    let subgroup = capabilities.subgroup_size;
-    let mut machine = Machine { software: capabilities.software, size: 64, run_max: RUN_MAX, subgroup };
-    if capabilities.software {
-        let wants_subgroup = dispatch.kernels.iter().any(|k| kernel_matmul::wants_subgroup(k, &machine));
-        machine.size = 8;
-        if let (true, Some(size)) = (wants_subgroup, subgroup) {
-            machine.size = size;
+    let software = capabilities.is_software();
+    let mut machine = Machine { software, size: if software { 8 } else { 64 }, run_max: RUN_MAX };
+    if let Some((form, size)) = kernel_matmul::workgroup_size(dispatch, capabilities) {
+        machine.size = size;
+        if form == ProductForm::Subgroup {
             machine.run_max = RUN_BESIDE_PRODUCT_MAX;
         }
     }
     machine
 }
 
-fn module(dispatch: &Dispatch, capabilities: &Capabilities, label: String) -> Result<Module, String> {
+fn module(dispatch: &Dispatch, staging: Staging, capabilities: &Capabilities, label: String) -> Result<Module, String> {
     let machine = machine(dispatch, capabilities);
-    let mut shared = Shared::default();
+    let mut shared = Shared { slots: Slots::new(staging.buffers()), ..Shared::default() };
     let mut parts = String::new();
     let mut choose = String::new();
     let mut finished = Vec::new();
     let mut forms = Vec::new();
+    let mut choices = Vec::new();
+    let mut group_counts = Vec::new();
     let mut base = 0;
     let mut groups = 0;
     for (at, kernel) in dispatch.kernels.iter().enumerate() {
         let mut words = Words::new(base);
+        let mut choice = None;
         let Part { text, groups: count, form } = if kernel.space.contains(&0) && !matches!(kernel.kind, Kind::Rows) {
             Part { text: String::new(), groups: 0, form: Form::Nothing }
         } else {
@@ -126,10 +159,17 @@ fn module(dispatch: &Dispatch, capabilities: &Capabilities, label: String) -> Re
                 }
                 Kind::Rows => kernel_rows::part(kernel, &mut words, &mut shared, &machine)?,
                 Kind::Scatter(scatter) => kernel_scatter::part(kernel, scatter, &mut words, &mut shared, &machine)?,
-                Kind::MatMul(matmul) => kernel_matmul::part(kernel, matmul, &mut words, &mut shared, &machine)?,
+                Kind::MatMul(matmul) => {
+                    let (part, chosen) =
+                        kernel_matmul::part(kernel, matmul, &mut words, &mut shared, &machine, capabilities)?;
+                    choice = Some(chosen);
+                    part
+                }
             }
         };
         forms.push(form);
+        choices.push(choice);
+        group_counts.push(count);
         let reserved = kernel.argument_words();
         if words.len() > reserved {
             return Err(format!(
@@ -181,13 +221,17 @@ fn module(dispatch: &Dispatch, capabilities: &Capabilities, label: String) -> Re
         ("choose", &choose),
     ];
     Ok(Module {
+        dispatch: 0,
         label,
         wgsl: lay_out(&fill(MAIN, &holes)?),
         workgroup_size: machine.size,
         subgroups: shared.subgroups,
         grid,
         bindings: shared.slots.layout(),
+        staging: if shared.slots.binds_staging() { staging } else { Staging::default() },
         forms,
+        choices,
+        groups: group_counts,
         arguments,
     })
 }

@@ -24,8 +24,6 @@ pub(crate) struct Machine {
     pub(crate) size: usize,
     /// Stretches of points that a workgroup takes, at most.
     pub(crate) run_max: usize,
-    /// Size of subgroups, if they may be used.
-    pub(crate) subgroup: Option<usize>,
 }
 
 /// Writes the coordinates of the point with the given number in a space, and gives their names.

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use wgrad_core::plan::{BackendError, Progress};
 
+use crate::cache;
 use crate::device::Gpu;
 use crate::module::Module;
 
@@ -15,6 +17,39 @@ use crate::module::Module;
 pub(crate) struct Pipeline {
     pub(crate) pipeline: wgpu::ComputePipeline,
     pub(crate) layout: wgpu::BindGroupLayout,
+}
+
+/// What a driver has compiled, in memory and in a file.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    cache: wgpu::PipelineCache,
+    path: PathBuf,
+    /// Checksum of what is in the file.
+    saved: AtomicU64,
+}
+
+impl Kept {
+    /// What was kept of a device before, or nothing yet, in a file of the folder.
+    #[expect(unsafe_code, reason = "the driver trusts what it is given back")]
+    pub(crate) fn open(device: &wgpu::Device, info: &wgpu::AdapterInfo, folder: &Path) -> Option<Self> {
+        let path = folder.join(wgpu::util::pipeline_cache_key(info)?);
+        let data = cache::load(&path);
+        let descriptor = wgpu::PipelineCacheDescriptor { label: Some("wgrad"), data: data.as_deref(), fallback: true };
+        // SAFETY: the data were given by `get_data` for this adapter, whose name is the file's: `cache::load` gives nothing but what
+        // `cache::save` wrote, whole, by its length and checksum, and only `Kept::save` calls that. wgpu puts adapter and driver version
+        // before them and compares both.
+        let cache = unsafe { device.create_pipeline_cache(&descriptor) };
+        Some(Self { cache, path, saved: AtomicU64::new(data.as_deref().map_or(0, cache::checksum)) })
+    }
+
+    /// Writes the file if something was compiled that is not in it.
+    fn save(&self) {
+        let Some(data) = self.cache.get_data() else { return };
+        let checksum = cache::checksum(&data);
+        if self.saved.swap(checksum, Ordering::Relaxed) != checksum {
+            cache::save(&self.path, &data);
+        }
+    }
 }
 
 /// The pipelines of modules, and for each module which one is its own.
@@ -72,6 +107,9 @@ pub(crate) fn pipelines(
         })?;
     }
     let made: Option<Vec<Pipeline>> = made.into_iter().collect();
+    if let Some(kept) = &gpu.kept {
+        kept.save();
+    }
     match made {
         Some(made) => Ok((made, which)),
         None => Err(gpu.failure("compiling", "a compiler thread ended early".to_owned())),
@@ -95,7 +133,7 @@ fn compile(gpu: &Gpu, module: &Module) -> Result<Pipeline, BackendError> {
                 zero_initialize_workgroup_memory: gpu.checked,
                 ..Default::default()
             },
-            cache: None,
+            cache: gpu.kept.as_ref().map(|kept| &kept.cache),
         });
         Pipeline { pipeline, layout }
     }))
@@ -132,6 +170,14 @@ fn layout(gpu: &Gpu, module: &Module) -> wgpu::BindGroupLayout {
     let mut entries = vec![entry(0, arguments)];
     for (position, (_, written)) in module.bindings.iter().enumerate() {
         entries.push(entry(position + 1, wgpu::BufferBindingType::Storage { read_only: !written }));
+    }
+    if !module.staging.ranges.is_empty() {
+        let ty = wgpu::BindingType::StorageTexture {
+            access: wgpu::StorageTextureAccess::ReadOnly,
+            format: wgpu::TextureFormat::Rgba32Float,
+            view_dimension: wgpu::TextureViewDimension::D2,
+        };
+        entries.push(wgpu::BindGroupLayoutEntry { ty, ..entry(entries.len(), wgpu::BufferBindingType::Uniform) });
     }
     gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
 }

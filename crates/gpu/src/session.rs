@@ -6,45 +6,49 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wgrad_core::plan::{
-    BackendError, BufferClass, BufferId, Counters, Place, Plan, PrepareOptions, Session, Source, check_feeds,
-    check_source, check_write,
+    BackendError, BufferClass, BufferId, Clock, Counters, EntryPlan, Place, Plan, PrepareOptions, RunTimes, Session,
+    Source, check_feeds, check_source, check_write,
 };
 use wgrad_core::{EntryId, HostSlice, HostVec, Init, VarId};
 
+use crate::collect::Collected;
 use crate::device::Gpu;
+use crate::late::Late;
 use crate::module::{Module, modules};
 use crate::pipeline::{pipelines, reads_arguments_from_storage};
-use crate::read::{Mapping, PATIENCE};
+use crate::profile;
+use crate::read::Mapping;
+use crate::staging;
+use crate::step::Step;
+use crate::submit::{Flight, WAIT};
 
-/// Runs that may be under way before the next one waits, which bounds the memory for their feeds.
-const RUNS_AHEAD_MAX: usize = 16;
 /// Words written at once when variables get their initial values.
 const WRITE_WORDS_MAX: usize = 4 << 20;
-/// How long a blocking wait sleeps before it looks whether the device is still there.
-const WAIT: Duration = Duration::from_millis(500);
 /// How long a poll of an async wait may block its executor.
 const GLANCE: Duration = Duration::from_millis(1);
 
 /// A plan on a device, with its memory.
 pub struct GpuSession {
-    gpu: Arc<Gpu>,
-    plan: Plan,
-    buffers: Vec<wgpu::Buffer>,
-    entries: Vec<Vec<Step>>,
+    pub(crate) gpu: Arc<Gpu>,
+    pub(crate) plan: Plan,
+    pub(crate) buffers: Vec<wgpu::Buffer>,
+    pub(crate) entries: Vec<Vec<Step>>,
     readback: Option<BufferId>,
-    /// Where the feeds of a run are put together.
-    feeds: Vec<u32>,
-    poison: bool,
-    submissions: VecDeque<wgpu::SubmissionIndex>,
-    counters: Counters,
-}
-
-/// A dispatch, ready to be encoded.
-#[derive(Debug)]
-struct Step {
-    pipeline: wgpu::ComputePipeline,
-    bind_group: wgpu::BindGroup,
-    grid: [u32; 2],
+    pub(crate) late_readback: Option<BufferId>,
+    pub(crate) feed_buffer: Option<BufferId>,
+    pub(crate) feed_queue: Option<BufferId>,
+    pub(crate) poison: bool,
+    /// Runs that are not sent yet. Whoever reads or writes sends them first.
+    pub(crate) collected: Collected,
+    /// Submissions under way, oldest first.
+    pub(crate) flights: VecDeque<Flight>,
+    /// When the end of a submission was noticed last.
+    pub(crate) landed: Option<Instant>,
+    /// When the device was last asked whether it has something to do.
+    pub(crate) polled: Instant,
+    /// A value that is being read while work goes on.
+    pub(crate) late: Option<Late>,
+    pub(crate) counters: Counters,
 }
 
 impl fmt::Debug for GpuSession {
@@ -68,7 +72,7 @@ impl Drop for GpuSession {
 
 impl GpuSession {
     pub(crate) async fn prepare(gpu: Arc<Gpu>, plan: Plan, options: PrepareOptions<'_>) -> Result<Self, BackendError> {
-        let PrepareOptions { progress, poison } = options;
+        let PrepareOptions { progress, poison, runs_per_submission } = options;
         gpu.check("preparing a plan")?;
         let mut modules = modules(&plan, &gpu.capabilities)?;
         if let Some(rewrite) = gpu.rewrite {
@@ -82,6 +86,7 @@ impl GpuSession {
 
         let storage_arguments = modules.iter().any(|m| reads_arguments_from_storage(&gpu, m));
         let buffers = buffers(&gpu, &plan, storage_arguments).await?;
+        let texture = staging::texture(&gpu, &plan).await?;
         let find = |class: &BufferClass| plan.buffers.iter().position(|b| b.class == *class).map(BufferId::from_index);
         let blocks: Vec<u32> = modules.iter().flat_map(|m| m.arguments.iter().copied()).collect();
         let arguments = match find(&BufferClass::Arguments) {
@@ -112,6 +117,12 @@ impl GpuSession {
                                 resource: buffers[id.index()].as_entire_binding(),
                             });
                         }
+                        if let (Some((_, view)), Ok(binding)) = (&texture, u32::try_from(entries.len()))
+                            && !module.staging.ranges.is_empty()
+                        {
+                            let resource = wgpu::BindingResource::TextureView(view);
+                            entries.push(wgpu::BindGroupEntry { binding, resource });
+                        }
                         let layout = &pipelines[*which].layout;
                         gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
                             label: Some(&module.label),
@@ -130,25 +141,37 @@ impl GpuSession {
             pipeline: pipelines[*which].pipeline.clone(),
             bind_group,
             grid: module.grid,
+            copies: module.staging.bound(&buffers, texture.as_ref().map(|(texture, _)| texture)),
+            position: module.dispatch,
+            forms: module.forms.clone(),
         });
-        let entries =
-            lens.iter().map(|&len| steps.by_ref().take(len).filter(|s| !s.grid.contains(&0)).collect()).collect();
+        let of_entry = |&len: &usize| steps.by_ref().take(len).filter(|step| !step.grid.contains(&0)).collect();
+        let entries = lens.iter().map(of_entry).collect();
         drop(steps);
-        let feed_len = plan.entries.iter().map(|e| e.feed_len).max().unwrap_or(0);
+        let feed_queue = find(&BufferClass::FeedQueue);
+        let queue_len = feed_queue.map_or(0, |id| plan.buffer(id).len);
+        let wanted = if poison { Some(1) } else { runs_per_submission };
+        let collected = Collected::new(&plan.entries, queue_len, wanted);
         let counters = Counters {
-            allocations: buffers.len() as u64,
-            allocated_bytes: buffers.iter().map(wgpu::Buffer::size).sum(),
+            allocations: buffers.len() as u64 + u64::from(texture.is_some()),
+            allocated_bytes: buffers.iter().map(wgpu::Buffer::size).sum::<u64>() + staging::bytes(&plan),
             ..Counters::default()
         };
         let mut session = Self {
             readback: find(&BufferClass::Readback),
+            late_readback: find(&BufferClass::LateReadback),
+            feed_buffer: find(&BufferClass::Feeds),
+            feed_queue,
             gpu,
             plan,
             buffers,
             entries,
-            feeds: Vec::with_capacity(feed_len),
             poison,
-            submissions: VecDeque::with_capacity(RUNS_AHEAD_MAX + 1),
+            collected,
+            flights: VecDeque::new(),
+            landed: None,
+            polled: Instant::now(),
+            late: None,
             counters,
         };
         session.write_initial_values().await?;
@@ -208,6 +231,8 @@ impl GpuSession {
     async fn read_in_slices(&mut self, source: Source, slice: Duration) -> Result<HostVec, BackendError> {
         self.gpu.check("reading back")?;
         let (ty, place) = check_source(&self.plan, source)?;
+        self.collected.interrupt();
+        self.send_collected()?;
         self.counters.reads += 1;
         let len = ty.shape.len();
         let mut words: Vec<u32> = Vec::with_capacity(len);
@@ -242,63 +267,15 @@ impl GpuSession {
         Ok(HostVec::from_words(ty.dtype, words.into_iter()))
     }
 
-    /// Waits for a run, however long it takes, as long as the device is there.
-    fn wait(&self, submission: &wgpu::SubmissionIndex) -> Result<(), BackendError> {
-        let start = Instant::now();
-        while !self.gpu.poll(Some((Some(submission.clone()), WAIT))) {
-            self.gpu.faults.check(&self.gpu.info.name, "running")?;
-            if start.elapsed() > PATIENCE {
-                return Err(self.gpu.failure("running", format!("no answer for {} s", PATIENCE.as_secs())));
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends the feeds that were put together and all of an entry's work.
-    fn submit(&self, entry: EntryId) -> wgpu::SubmissionIndex {
-        if self.poison {
-            self.poison();
-        }
-        if let Some(feed) = self.plan.entries[entry.index()].feeds.first()
-            && !self.feeds.is_empty()
-        {
-            let buffer = &self.buffers[feed.place.buffer.index()];
-            self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&self.feeds));
-        }
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for Step { pipeline, bind_group, grid: [width, height] } in &self.entries[entry.index()] {
-                pass.set_pipeline(pipeline);
-                pass.set_bind_group(0, bind_group, &[]);
-                pass.dispatch_workgroups(*width, *height, 1);
-            }
-        }
-        self.gpu.send([encoder.finish()])
-    }
-
-    /// Fills what only a run writes with NaN.
-    fn poison(&self) {
-        for (buffer, plan) in self.buffers.iter().zip(&self.plan.buffers) {
-            if plan.class.is_transient() {
-                self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&vec![f32::NAN.to_bits(); plan.len]));
-            }
-        }
-    }
-
-    /// Puts the feeds of a run together, as they lie in their buffer.
-    fn pack(&mut self, entry: EntryId, feeds: &[HostSlice<'_>]) {
-        let plan = &self.plan.entries[entry.index()];
-        self.feeds.clear();
-        self.feeds.resize(plan.feed_len, 0);
-        for (feed, data) in plan.feeds.iter().zip(feeds) {
-            let at = feed.place.offset;
-            let words: &[u32] = match data {
-                HostSlice::F32(values) => bytemuck::cast_slice(values),
-                HostSlice::U32(values) => values,
-            };
-            self.feeds[at..at + words.len()].copy_from_slice(words);
-        }
+    /// The plan of an entry, if a run of it with these feeds can be.
+    fn check_run(&self, entry: EntryId, feeds: &[HostSlice<'_>]) -> Result<&EntryPlan, BackendError> {
+        self.gpu.faults.check(&self.gpu.info.name, "starting a run")?;
+        let Some(plan) = self.plan.entries.get(entry.index()) else {
+            let known = self.plan.entries.iter().map(|e| format!("'{}'", e.name)).collect();
+            return Err(BackendError::Unknown { what: format!("entry {entry}"), known });
+        };
+        check_feeds(plan, feeds)?;
+        Ok(plan)
     }
 }
 
@@ -310,6 +287,8 @@ impl Session for GpuSession {
     fn write(&mut self, variable: VarId, data: HostSlice<'_>) -> Result<(), BackendError> {
         self.gpu.check("writing a variable")?;
         check_write(&self.plan, variable, data)?;
+        self.collected.interrupt();
+        self.send_collected()?;
         let Place { buffer, offset } = self.plan.variables[variable.index()].place;
         let bytes: &[u8] = match data {
             HostSlice::F32(values) => bytemuck::cast_slice(values),
@@ -324,31 +303,45 @@ impl Session for GpuSession {
     }
 
     fn run(&mut self, entry: EntryId, feeds: &[HostSlice<'_>]) -> Result<(), BackendError> {
-        self.gpu.faults.check(&self.gpu.info.name, "starting a run")?;
-        let Some(plan) = self.plan.entries.get(entry.index()) else {
-            let known = self.plan.entries.iter().map(|e| format!("'{}'", e.name)).collect();
-            return Err(BackendError::Unknown { what: format!("entry {entry}"), known });
-        };
-        check_feeds(plan, feeds)?;
-        let dispatches = self.entries[entry.index()].len() as u64;
-        self.pack(entry, feeds);
-        let submission = self.gpu.in_turn(|| self.submit(entry));
-        self.gpu.ask(&submission);
-        self.gpu.faults.check(&self.gpu.info.name, "running")?;
-        self.submissions.push_back(submission);
-        self.counters.dispatches += dispatches;
-        self.counters.submissions += 1;
-        if self.submissions.len() > RUNS_AHEAD_MAX
-            && let Some(oldest) = self.submissions.pop_front()
-        {
-            self.wait(&oldest)?;
-            self.gpu.faults.check(&self.gpu.info.name, "running")?;
+        let plan = self.check_run(entry, feeds)?;
+        if !self.collected.has_room(entry, plan) {
+            self.send_collected()?;
         }
+        let now = Instant::now();
+        self.collected.push(entry, &self.plan.entries[entry.index()], feeds, now);
+        if self.collected.is_full() {
+            self.send_collected()?;
+        } else if self.collected.is_enough() && self.is_idle(now) {
+            self.collected.send_more();
+            self.send_collected()?;
+        }
+        self.counters.dispatches += self.entries[entry.index()].len() as u64;
         Ok(())
+    }
+
+    fn run_timed(&mut self, entry: EntryId, feeds: &[HostSlice<'_>]) -> Result<RunTimes, BackendError> {
+        self.check_run(entry, feeds)?;
+        self.send_collected()?;
+        self.wait_for_all()?;
+        self.collected.push(entry, &self.plan.entries[entry.index()], feeds, Instant::now());
+        self.gpu.in_turn(|| self.write_feeds(None));
+        self.collected.clear();
+        let steps = &self.entries[entry.index()];
+        let times = profile::run(&self.gpu, steps, &self.plan.entries[entry.index()])?;
+        self.counters.dispatches += steps.len() as u64;
+        self.counters.submissions += match times.clock {
+            Clock::Device | Clock::Host => 1,
+            Clock::Submission => steps.len() as u64,
+        };
+        Ok(times)
     }
 
     fn read(&mut self, source: Source) -> Result<HostVec, BackendError> {
         pollster::block_on(self.read_in_slices(source, WAIT))
+    }
+
+    fn read_late(&mut self, source: Source, tag: u64) -> Result<Option<(HostVec, u64)>, BackendError> {
+        self.read_small_late(source, tag)
     }
 
     fn counters(&self) -> Counters {
@@ -356,24 +349,28 @@ impl Session for GpuSession {
     }
 }
 
-/// Every buffer of the plan, byte for byte what its memory report says.
+/// Every buffer of the plan but the staging texture, which is the last, byte for byte what its memory report says.
 async fn buffers(gpu: &Gpu, plan: &Plan, storage_arguments: bool) -> Result<Vec<wgpu::Buffer>, BackendError> {
     let mut buffers = Vec::with_capacity(plan.buffers.len());
-    for buffer in &plan.buffers {
+    for buffer in plan.buffers.iter().filter(|buffer| buffer.class != BufferClass::Staging) {
         let copies = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let usage = match &buffer.class {
             BufferClass::Arguments if storage_arguments => {
                 wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST
             }
             BufferClass::Arguments => wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            BufferClass::Readback => wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            BufferClass::Readback | BufferClass::LateReadback => {
+                wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST
+            }
             BufferClass::Parameters
             | BufferClass::State(_)
             | BufferClass::Variables
             | BufferClass::Gradients
             | BufferClass::Temporaries
             | BufferClass::Feeds
+            | BufferClass::FeedQueue
             | BufferClass::Fetches
+            | BufferClass::Staging
             | BufferClass::Constants => wgpu::BufferUsages::STORAGE | copies,
         };
         let label = buffer.class.to_string();

@@ -1,6 +1,8 @@
 //! What sessions promise besides numbers: errors, counters, memory, sharing of pipelines, repeatability.
 
 mod common;
+#[path = "common/submissions.rs"]
+mod submissions;
 
 use std::future::Future;
 use std::task::{Context, Waker};
@@ -10,7 +12,9 @@ use wgrad_core::plan::{Backend, BackendError, BufferClass, PrepareOptions, Sessi
 use wgrad_core::{
     Builder, Entry, EntryId, Fetch, HostSlice, HostVec, Init, Program, Role, TensorType, Update, VarId, lower,
 };
-use wgrad_gpu::{Capabilities, GpuBackend, GpuOptions, Interface, SHADERS, Selector, adapters, devices, modules};
+use wgrad_gpu::{
+    AdapterClass, Capabilities, GpuBackend, GpuOptions, Interface, SHADERS, Selector, adapters, devices, modules,
+};
 
 fn backend() -> Option<GpuBackend> {
     modes().first()?;
@@ -39,7 +43,8 @@ fn variables_stay_and_nothing_is_allocated() {
         let dispatches = plan.entries[0].dispatches.len() as u64;
         let mut calls = vec![];
         let mut note = |p: wgrad_core::plan::Progress| calls.push((p.done, p.total));
-        let options = PrepareOptions { progress: Some(&mut note), poison: false };
+        let options =
+            PrepareOptions { progress: Some(&mut note), runs_per_submission: Some(1), ..PrepareOptions::default() };
         let mut session = backend.session(plan, options).expect("a session");
         assert_eq!(calls.first().map(|c| c.0), Some(0), "{mode}");
         assert!(calls.last().is_some_and(|(done, total)| *done > 0 && done == total), "{mode}: {calls:?}");
@@ -128,7 +133,8 @@ fn lost_device() {
 fn a_device_that_goes_away_while_it_works() {
     let Some(backend) = backend() else { return };
     let plan = lower(&deep(12), backend.target()).expect("a plan");
-    let mut session = backend.session(plan, PrepareOptions::default()).expect("a session");
+    let options = PrepareOptions { runs_per_submission: Some(1), ..PrepareOptions::default() };
+    let mut session = backend.session(plan, options).expect("a session");
     let (entry, x) = (EntryId::from_index(0), floats(16 * 32, 4));
     for _ in 0..10 {
         session.run(entry, &[HostSlice::F32(&x)]).expect("a run");
@@ -259,10 +265,20 @@ fn distinct(layers: usize, capabilities: &Capabilities, target: &Target) -> usiz
 #[test]
 fn deep_networks_compile_once() {
     let limits = wgrad_core::plan::Limits::WEBGPU;
-    let target = Target { name: "none".to_owned(), limits, arguments: true, readback: true };
-    let software = Capabilities { software: true, subgroup_size: Some(8), ..Capabilities::webgpu() };
+    let target = Target {
+        name: "none".to_owned(),
+        limits,
+        arguments: true,
+        readback: true,
+        runs_per_submission_max: 1,
+        staging_bytes_max: 0,
+    };
+    let software = Capabilities { class: AdapterClass::Software, subgroup_size: Some(8), ..Capabilities::webgpu() };
     for capabilities in [Capabilities::webgpu(), software] {
-        assert_eq!(distinct(24, &capabilities, &target), distinct(6, &capabilities, &target));
+        for staging_bytes_max in [0, 1 << 20] {
+            let target = Target { staging_bytes_max, ..target.clone() };
+            assert_eq!(distinct(24, &capabilities, &target), distinct(6, &capabilities, &target));
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! The device is chosen at run time: by the environment, or in code.
 
 use std::env;
+use std::ffi::OsString;
 use std::fmt;
+use std::path::Path;
 
-use wgrad_core::plan::{Backend, BackendError};
+use wgrad_core::plan::{Backend, BackendError, Plan};
 use wgrad_cpu_ref::CpuBackend;
-use wgrad_gpu::{DeviceKind as AdapterKind, GpuBackend, Interface, Selector};
+use wgrad_gpu::{Capabilities, DeviceKind as AdapterKind, GpuBackend, GpuOptions, Interface, Selector, Table};
 
 /// The variable that names a [`BackendChoice`].
 ///
@@ -26,6 +28,24 @@ pub const BACKEND_VARIABLE: &str = "WGRAD_BACKEND";
 /// assert_eq!(wgrad::ADAPTER_VARIABLE, "WGRAD_ADAPTER");
 /// ```
 pub const ADAPTER_VARIABLE: &str = "WGRAD_ADAPTER";
+
+/// The variable that says where compiled pipelines are kept between processes, so that a GPU's driver does not compile them every time: a
+/// folder, or `off` for nowhere. By default that is the folder `wgrad` of the user's caches: `$XDG_CACHE_HOME` or `~/.cache`,
+/// `%LOCALAPPDATA%`, or `~/Library/Caches`.
+///
+/// ```
+/// // `WGRAD_CACHE=off program` compiles everything anew.
+/// assert_eq!(wgrad::CACHE_VARIABLE, "WGRAD_CACHE");
+/// ```
+pub const CACHE_VARIABLE: &str = wgrad_gpu::CACHE_VARIABLE;
+
+/// The variable that holds the path of a tuning table, which chooses the kernels of matrix products: see [`Device::open_tuned`].
+///
+/// ```
+/// // `cargo xtask tune --out here.csv` measures one, `WGRAD_TUNING=here.csv program` takes it.
+/// assert_eq!(wgrad::TUNING_VARIABLE, "WGRAD_TUNING");
+/// ```
+pub const TUNING_VARIABLE: &str = "WGRAD_TUNING";
 
 /// Which kind of device to use.
 ///
@@ -202,8 +222,7 @@ impl DeviceSelector {
     /// # Errors
     /// [`BackendError::UnknownBackend`] if the variable holds no name of a backend.
     pub fn from_env() -> Result<Self, BackendError> {
-        let variable =
-            |name| env::var_os(name).map(|v| v.to_string_lossy().into_owned()).filter(|v| !v.trim().is_empty());
+        let variable = |name| variable(name).map(|v| v.to_string_lossy().into_owned());
         let backend = match variable(BACKEND_VARIABLE) {
             Some(name) => BackendChoice::parse(&name, BACKEND_VARIABLE)?,
             None => BackendChoice::Auto,
@@ -252,7 +271,7 @@ impl DeviceSelector {
                     }
                     return Ok(opened);
                 }
-                Err(error) if self.backend == BackendChoice::Auto => {
+                Err(error) if self.backend == BackendChoice::Auto && !matches!(error, BackendError::Tuning { .. }) => {
                     log::warn!("{device} is there, but cannot be used: {error}");
                     refusal.get_or_insert(error);
                 }
@@ -261,6 +280,11 @@ impl DeviceSelector {
         }
         Err(refusal.unwrap_or_else(|| self.nothing_in(devices)))
     }
+}
+
+/// A variable of the environment that is neither unset nor empty.
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|v| !v.to_string_lossy().trim().is_empty())
 }
 
 impl fmt::Display for DeviceSelector {
@@ -309,6 +333,15 @@ fn adapter_selector(info: &DeviceInfo) -> Selector {
     Selector { interface: interface.unwrap_or(Interface::Any), adapter: Some(info.name.clone()) }
 }
 
+/// What becomes of a tuning table where the CPU backend is what fits best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnCpu {
+    /// An error.
+    Refused,
+    /// Nothing.
+    Ignored,
+}
+
 /// An opened device.
 ///
 /// ```
@@ -326,6 +359,8 @@ fn adapter_selector(info: &DeviceInfo) -> Selector {
 pub struct Device {
     info: DeviceInfo,
     backend: Box<dyn Backend>,
+    /// What code for it depends on, if it is an adapter.
+    capabilities: Option<Capabilities>,
 }
 
 impl Device {
@@ -337,25 +372,72 @@ impl Device {
         Self::open(&DeviceSelector::from_env()?)
     }
 
-    /// Opens the best device that fits. With [`BackendChoice::Auto`], one that cannot be opened is left out with a warning to the
-    /// `log`, and the next best is opened; a choice that names an interface is kept to.
+    /// As [`Device::open`], with the kernels of matrix products chosen by a table that `cargo xtask tune` has measured on this
+    /// adapter; by default they are chosen by a table in the source. Results may differ in their last bits, as those of other adapters do.
+    ///
+    /// ```
+    /// use wgrad::{BackendChoice, Device, DeviceSelector};
+    ///
+    /// let cpu = DeviceSelector { backend: BackendChoice::Cpu, adapter: None };
+    /// let error = Device::open_tuned(&cpu, "absent.csv".as_ref()).unwrap_err().to_string();
+    /// assert!(error.starts_with("the tuning table cannot be used: absent.csv: "), "{error}");
+    /// ```
     ///
     /// # Errors
-    /// If none fits, or it cannot be opened.
+    /// As [`Device::open`], and [`BackendError::Tuning`] if the table cannot be read or is for another adapter, or the CPU backend is
+    /// what fits best, which has no such choice.
+    pub fn open_tuned(selector: &DeviceSelector, table: &Path) -> Result<Self, BackendError> {
+        Self::open_with_table(selector, table, OnCpu::Refused)
+    }
+
+    fn open_with_table(selector: &DeviceSelector, path: &Path, on_cpu: OnCpu) -> Result<Self, BackendError> {
+        let refused = |reason: String| BackendError::Tuning { reason: format!("{}: {reason}", path.display()) };
+        let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+        let table = Table::parse(&text).map_err(|error| refused(error.to_string()))?;
+        Self::open_with(selector, Some((&table, on_cpu))).map_err(|error| match error {
+            BackendError::Tuning { reason } => refused(reason),
+            other => other,
+        })
+    }
+
+    /// Opens the best device that fits. With [`BackendChoice::Auto`], one that cannot be opened is left out with a warning to the
+    /// `log`, and the next best is opened; a choice that names an interface is kept to. An adapter takes the tuning table that
+    /// [`TUNING_VARIABLE`] names, if it names one; the CPU backend has no use for it.
+    ///
+    /// # Errors
+    /// If none fits, it cannot be opened, or the tuning table is not for it.
     pub fn open(selector: &DeviceSelector) -> Result<Self, BackendError> {
+        match variable(TUNING_VARIABLE).filter(|_| selector.backend != BackendChoice::Cpu) {
+            Some(path) => Self::open_with_table(selector, Path::new(&path), OnCpu::Ignored),
+            None => Self::open_with(selector, None),
+        }
+    }
+
+    fn open_with(selector: &DeviceSelector, table: Option<(&Table, OnCpu)>) -> Result<Self, BackendError> {
+        let on_cpu = |info, backend| match table {
+            Some((_, OnCpu::Refused)) => {
+                Err(BackendError::Tuning { reason: "it is for an adapter, not for the CPU backend".to_owned() })
+            }
+            Some((_, OnCpu::Ignored)) | None => Ok(Self { info, backend: Box::new(backend), capabilities: None }),
+        };
         let cpu = CpuBackend::new();
         let only_cpu = [cpu_info(&cpu)];
         if selector.backend == BackendChoice::Cpu && selector.choose(&only_cpu).is_ok() {
             // Looking for adapters starts drivers, which takes time and may print.
             let [info] = only_cpu;
-            return Ok(Self { info, backend: Box::new(cpu) });
+            return on_cpu(info, cpu);
         }
-        selector.open_first(&devices(), |info| {
-            let backend: Box<dyn Backend> = match info.kind {
-                DeviceKind::Cpu => Box::new(CpuBackend::new()),
-                DeviceKind::Gpu | DeviceKind::Software => Box::new(GpuBackend::open(&adapter_selector(info))?),
-            };
-            Ok(Self { info: info.clone(), backend })
+        selector.open_first(&devices(), |info| match info.kind {
+            DeviceKind::Cpu => on_cpu(info.clone(), CpuBackend::new()),
+            DeviceKind::Gpu | DeviceKind::Software => {
+                let selector = adapter_selector(info);
+                let backend = match table {
+                    Some((table, _)) => GpuBackend::open_tuned(&selector, GpuOptions::default(), table.clone())?,
+                    None => GpuBackend::open(&selector)?,
+                };
+                let capabilities = Some(backend.capabilities().clone());
+                Ok(Self { info: info.clone(), backend: Box::new(backend), capabilities })
+            }
         })
     }
 
@@ -367,6 +449,35 @@ impl Device {
     /// Its backend, which prepares plans.
     pub fn backend(&self) -> &dyn Backend {
         &*self.backend
+    }
+
+    /// What a plan for this device becomes on it, for people: a line for each dispatch, and below it one for each of its kernels. On
+    /// an adapter these say how the kernel is written, for a matrix product form and tile, and how many workgroups it takes.
+    ///
+    /// ```
+    /// use wgrad::data::Dataset;
+    /// use wgrad::loss::Loss;
+    /// use wgrad::nn::{Activation, Mlp};
+    /// use wgrad::optim::Sgd;
+    /// use wgrad::train::{TrainOptions, Trainer};
+    /// use wgrad::{BackendChoice, Device, DeviceSelector};
+    ///
+    /// let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None })?;
+    /// let data = Dataset::classes(vec![0.0, 1.0], 1, vec![0, 1], 2)?;
+    /// let options = TrainOptions { batch_rows: 2, ..TrainOptions::new(Loss::cross_entropy(), Sgd::default()) };
+    /// let trainer = Trainer::new(&device, &Mlp::new(&[1, 8, 2], Activation::Tanh), &data, options)?;
+    /// let text = device.describe(trainer.plan())?;
+    /// assert!(text.starts_with("entry 'train': ") && text.contains(", product [2x8x2] N"), "{text}");
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the plan has a kernel that exceeds what the device can do.
+    pub fn describe(&self, plan: &Plan) -> Result<String, BackendError> {
+        match &self.capabilities {
+            Some(capabilities) => wgrad_gpu::describe(plan, capabilities),
+            None => Ok(wgrad_gpu::outline(plan)),
+        }
     }
 }
 

@@ -38,11 +38,13 @@ pub mod loss;
 pub mod nn;
 pub mod optim;
 mod page;
+pub mod profile;
 pub mod schedule;
 pub mod train;
 
 pub use device::{
-    ADAPTER_VARIABLE, BACKEND_VARIABLE, BackendChoice, Device, DeviceInfo, DeviceKind, DeviceSelector, devices,
+    ADAPTER_VARIABLE, BACKEND_VARIABLE, BackendChoice, CACHE_VARIABLE, Device, DeviceInfo, DeviceKind, DeviceSelector,
+    TUNING_VARIABLE, devices,
 };
 pub use error::Error;
 pub use page::Page;

@@ -5,11 +5,11 @@ use wgrad::optim::{Adam, Momentum, Optimization};
 
 /// A network that is trained on one batch over and over.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Workload {
+pub struct Workload<'a> {
     /// `W1` to `W4`.
     pub name: &'static str,
     /// Widths of the layers.
-    pub layers: &'static [usize],
+    pub layers: &'a [usize],
     /// Between them.
     pub activation: Activation,
     /// Rows of the batch.
@@ -26,7 +26,7 @@ const DEEP: [usize; 26] = {
 };
 
 /// From tiny to wide and deep.
-pub const WORKLOADS: [Workload; 4] = [
+pub const WORKLOADS: [Workload<'static>; 4] = [
     Workload { name: "W1", layers: &[64, 128, 10], activation: Activation::Relu, batch: 32, losses: [2.565, 1.321] },
     Workload {
         name: "W2",
@@ -45,7 +45,7 @@ pub const WORKLOADS: [Workload; 4] = [
     Workload { name: "W4", layers: &DEEP, activation: Activation::Tanh, batch: 64, losses: [2.338, 0.938] },
 ];
 
-impl Workload {
+impl Workload<'_> {
     /// What trains it: Adam for relu networks, gradient descent with momentum for the tanh network.
     pub fn optimization(&self) -> Optimization {
         if self.activation == Activation::Tanh {
@@ -72,6 +72,11 @@ impl Workload {
             }
         }
         products
+    }
+
+    /// Tensors as large as the parameters: these, gradients, and the optimizer's states.
+    pub fn copies(&self) -> f64 {
+        if self.activation == Activation::Tanh { 3.0 } else { 4.0 }
     }
 
     /// Numbers that are trained.

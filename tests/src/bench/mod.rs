@@ -4,16 +4,24 @@
 //! `cargo xtask bench` starts them one after another. What is timed alternates with its floor, block by block, so that the load of the machine meets both.
 
 mod case;
-mod ceilings;
 mod data;
 mod floors;
 mod operations;
+mod profiled;
+mod running;
+mod scaling;
+mod scaling_plot;
 mod steps;
+mod tune;
 
 pub use case::{Case, OPERATIONS, WORKLOADS, Workload};
 pub use data::{inputs, weights};
 pub use operations::run_operation;
-pub use steps::run_workload;
+pub use profiled::profile_workload;
+pub use scaling::{Axis, Line, Point, doublings, scale};
+pub use scaling_plot::draw;
+pub use steps::{Caches, run_first_step, run_workload};
+pub use tune::{Grid, candidates, tune};
 
 use serde_json::{Value, json};
 
@@ -83,6 +91,8 @@ pub struct Effort {
 impl Effort {
     /// What figures are taken from.
     pub const FULL: Self = Self { warm_up: 3.0, blocks: 7, block: 1.0 };
+    /// What pictures of scaling are drawn from.
+    pub const SCALING: Self = Self { warm_up: 0.1, blocks: 5, block: 0.1 };
     /// Whether it runs at all.
     pub const QUICK: Self = Self { warm_up: 0.0, blocks: 1, block: 0.0 };
 }

@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use wgrad::loss::cross_entropy;
 use wgrad::optim::{Adam, Optimization, State};
+use wgrad::profile::Ceilings;
 use wgrad::{
     BackendChoice, Builder, Device, DeviceSelector, Entry, EntryId, Error, HostSlice, Init, Program, Role, Scalar,
     TensorType, Update, VarId,
 };
 use wgrad_core::plan::{PrepareOptions, Source};
 
-use super::ceilings::Ceilings;
 use super::floors::{Products, cpu_bandwidth, time};
 use super::{Case, Effort, Figure, spread};
 

@@ -1,88 +1,52 @@
 //! Training steps of a workload: first step, memory, steps per second, with their floors.
 
-use std::time::Instant;
+use wgrad::profile::Ceilings;
+use wgrad::{BackendChoice, DeviceSelector};
 
-use wgrad::data::Dataset;
-use wgrad::loss::Loss;
-use wgrad::nn::Mlp;
-use wgrad::train::{Residency, TrainOptions, Trainer};
-use wgrad::{BackendChoice, Device, DeviceSelector, HostSlice};
-
-use super::ceilings::Ceilings;
 use super::floors::{Products, cpu_bandwidth, time};
-use super::{Effort, Figure, Workload, inputs, weights};
+use super::running::Running;
+use super::{Effort, Figure, Workload};
 use crate::engine::within;
 
 /// How far the loss may be from what the workload says, relatively: what other systems differ by.
 const LOSS_TOLERANCE: f32 = 2e-3;
+/// Memory that a plan should need besides parameters, gradients and states, at most.
+const PLANNED_MORE_MIB: f64 = 30.0;
 
 /// Measures a workload on a device; the figures, and the name of the device.
 ///
 /// # Errors
 /// If the device fails, or the losses are not those of the workload.
 pub fn run_workload(
-    workload: &Workload,
+    workload: &Workload<'_>,
     selector: &DeviceSelector,
     effort: Effort,
 ) -> Result<(Vec<Figure>, String), String> {
     let text = |error: wgrad::Error| error.to_string();
-    let Workload { name, layers, batch, losses, .. } = *workload;
-    let (width, classes) = (layers[0], layers[layers.len() - 1]);
-    let start = Instant::now();
-    let device = Device::open(selector).map_err(|e| e.to_string())?;
-    let (features, labels) = inputs(batch, width, classes as u32);
-    let data = Dataset::classes(features, width, labels, classes as u32).map_err(|e| e.to_string())?;
-    let options = TrainOptions {
-        batch_rows: batch,
-        residency: Residency::Device,
-        sampling: wgrad::data::Sampling::InOrder,
-        ..TrainOptions::new(Loss::cross_entropy(), workload.optimization())
-    };
-    let mut trainer = Trainer::new(&device, &Mlp::new(layers, workload.activation), &data, options).map_err(text)?;
-    for (layer, pair) in layers.windows(2).enumerate() {
-        let values = weights(layer, pair[0], pair[1], workload.gain());
-        trainer.write(&format!("layers.{layer}.weight"), HostSlice::F32(&values)).map_err(text)?;
-        trainer.write(&format!("layers.{layer}.bias"), HostSlice::F32(&vec![0.0; pair[1]])).map_err(text)?;
-    }
-    let rows = trainer.batches(&data).map_err(text)?.next().ok_or("no batch")?;
-    trainer.step(&rows).map_err(text)?;
-    let first = trainer.last_loss().map_err(text)?;
-    let first_step = start.elapsed().as_secs_f64();
+    let Workload { name, losses, .. } = *workload;
+    let mut running = Running::start(workload, selector)?;
     for _ in 0..20 {
-        trainer.step(&rows).map_err(text)?;
+        running.trainer.step(&running.rows).map_err(text)?;
     }
-    let after = trainer.last_loss().map_err(text)?;
-    for (when, loss, wanted) in [("at step 0", first, losses[0]), ("after 20 steps", after, losses[1])] {
+    let after = running.trainer.last_loss().map_err(text)?;
+    for (when, loss, wanted) in [("at step 0", running.first_loss, losses[0]), ("after 20 steps", after, losses[1])] {
         // NaN is within nothing.
         if !within(f64::from((loss - wanted).abs()), f64::from(LOSS_TOLERANCE * wanted)) {
             return Err(format!("{name}: the loss {when} is {loss}, but should be {wanted}"));
         }
     }
-
-    let block = |trainer: &mut Trainer, seconds: f64| -> Result<f64, wgrad::Error> {
-        let start = Instant::now();
-        let mut steps = 0_u32;
-        while steps == 0 || start.elapsed().as_secs_f64() < seconds {
-            // Steps that are submitted ahead of the device are waited for here and there, or the clock would stop long before it.
-            for _ in 0..ahead(workload) {
-                trainer.step(&rows)?;
-                steps += 1;
-            }
-            trainer.last_loss()?;
-        }
-        Ok(1e3 * start.elapsed().as_secs_f64() / f64::from(steps))
-    };
-    block(&mut trainer, effort.warm_up).map_err(text)?;
+    running.block(effort.warm_up)?;
     let peak = peak_memory();
-    let before = trainer.counters();
-    trainer.step(&rows).map_err(text)?;
-    let dispatches = trainer.counters().dispatches - before.dispatches;
+    let before = running.trainer.counters();
+    running.trainer.step(&running.rows).map_err(text)?;
+    running.trainer.last_loss().map_err(text)?;
+    let dispatches = running.trainer.counters().dispatches - before.dispatches;
     let cpu = matches!(selector.backend, BackendChoice::Cpu);
     let mut products = Products::new(workload.products());
-    let ceilings = if cpu { None } else { Some(Ceilings::measure(&device, 0.5 * effort.block).map_err(text)?) };
+    let ceilings = if cpu { None } else { Some(Ceilings::measure(&running.device, 0.5 * effort.block).map_err(text)?) };
     let (mut steps, mut floors) = (vec![], vec![]);
     for _ in 0..effort.blocks {
-        steps.push(block(&mut trainer, effort.block).map_err(text)?);
+        steps.push(running.block(effort.block)?);
         floors.push(match ceilings {
             None => 1e3 * time(0.5 * effort.block, || products.run()),
             // Parameters, gradients and two states are read, and all but the gradients written.
@@ -90,14 +54,19 @@ pub fn run_workload(
         });
     }
     let floor = super::spread(&floors)[1];
-    let memory = trainer.memory_report();
+    let mib = |bytes: f64| bytes / f64::from(1 << 20);
+    let planned = mib(running.trainer.memory_report().total_bytes() as f64);
+    // Parameters, gradients and states, with room for activations, data and what the step needs besides.
+    let least = mib(workload.copies() * 4.0 * workload.parameters() as f64) + PLANNED_MORE_MIB;
+    let cost = running.cost();
     let mut figures = vec![
         Figure::of(name, "step_ms", "ms", &steps, Some(floor)),
-        Figure::once(name, "first_step_s", "s", first_step),
+        Figure::once(name, "first_step_s", "s", running.first_step),
         Figure::once(name, "dispatches", "dispatches", dispatches as f64),
-        Figure::once(name, "planned_mib", "MiB", memory.total_bytes() as f64 / f64::from(1 << 20)),
+        Figure::once(name, "moved_mib", "MiB", mib(cost.bytes() as f64)),
+        Figure::of(name, "planned_mib", "MiB", &[planned], Some(least)),
     ];
-    figures.extend(peak.map(|bytes| Figure::once(name, "peak_mib", "MiB", bytes / f64::from(1 << 20))));
+    figures.extend(peak.map(|bytes| Figure::once(name, "peak_mib", "MiB", mib(bytes))));
     match ceilings {
         None => {
             let bandwidth = cpu_bandwidth(0.3 * effort.block);
@@ -109,13 +78,33 @@ pub fn run_workload(
             figures.push(Figure::once(name, "copy_gbs", "GB/s", c.bandwidth / 1e9));
         }
     }
-    Ok((figures, device.info().to_string()))
+    Ok((figures, running.device.info().to_string()))
 }
 
-/// Steps between two waits: about a hundredth of a second of small ones, one of large ones.
-fn ahead(workload: &Workload) -> usize {
-    let flops: f64 = workload.products().iter().map(|&[m, k, n]| 2.0 * (m * k * n) as f64).sum();
-    (2e9 / flops).clamp(1.0, 200.0) as usize
+/// Measures the first step alone, as a process finds the caches: the figure, and the name of the device.
+///
+/// # Errors
+/// If the device fails.
+pub fn run_first_step(
+    workload: &Workload<'_>,
+    selector: &DeviceSelector,
+    caches: Caches,
+) -> Result<(Vec<Figure>, String), String> {
+    let running = Running::start(workload, selector)?;
+    let metric = match caches {
+        Caches::Cold => "first_step_cold_s",
+        Caches::Warm => "first_step_warm_s",
+    };
+    Ok((vec![Figure::once(workload.name, metric, "s", running.first_step)], running.device.info().to_string()))
+}
+
+/// What is in the caches of the driver and of pipelines when a process starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caches {
+    /// Nothing.
+    Cold,
+    /// What another process with the same work left there.
+    Warm,
 }
 
 /// Bytes of memory that this process had at most, where the system tells.

@@ -320,8 +320,16 @@ fn on_oracle(
 
 /// The shapes that real GPUs get, every access guarded: a wrong plan may reach beyond its buffers.
 fn open(rewrite: Option<fn(&Module) -> String>) -> Result<GpuBackend, String> {
-    let options =
-        GpuOptions { checked: true, hardware_shapes: true, no_subgroups: false, webgpu_limits: false, rewrite };
+    let options = GpuOptions {
+        checked: true,
+        hardware_shapes: true,
+        no_subgroups: false,
+        webgpu_limits: false,
+        no_timestamps: true,
+        no_cache: true,
+        staging_bytes_max: None,
+        rewrite,
+    };
     GpuBackend::open_with(&engine::selector()?, options).map_err(|e| e.to_string())
 }
 

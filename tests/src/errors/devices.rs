@@ -1,7 +1,8 @@
 //! Errors of devices and of what runs on them.
 
+use wgrad::data::DataError;
 use wgrad::plan::{BackendError, PrepareOptions, Session, Source};
-use wgrad::{BackendChoice, DeviceInfo, DeviceKind, DeviceSelector, EntryId, Error, HostSlice, VarId, lower};
+use wgrad::{BackendChoice, Device, DeviceInfo, DeviceKind, DeviceSelector, EntryId, Error, HostSlice, VarId, lower};
 
 use super::graphs::{refused_by_backend, table_program};
 use super::{Doing, List};
@@ -17,6 +18,11 @@ pub(super) fn add(list: &mut List) -> Result<(), Error> {
     }];
     let selector = DeviceSelector { backend: BackendChoice::Vulkan, adapter: Some("Radeon".to_owned()) };
     list.add(doing, "An adapter that is not there", selector.choose(&found));
+    let misspelt =
+        "class,layout,m,n,k,batch,results,work,tiles,form,rows,columns\nhardware,NN,64..,*,*,*,*,*,*,tilde,64,64\n";
+    let table = list.scratch.file("tuning.csv", misspelt.as_bytes());
+    let table = table.map_err(|error| DataError::Io { file: "tuning.csv".to_owned(), reason: error.to_string() })?;
+    list.add(doing, "A tuning table with a typing error", Device::open_tuned(&DeviceSelector::default(), &table));
     list.add(doing, "A plan that the device cannot have", refused_by_backend());
 
     let mut session = session(list)?;

@@ -53,7 +53,14 @@ fn parameter<'g>(builder: &'g Builder, name: &str) -> Result<Tensor<'g>, Error> 
 /// A device with little memory.
 pub(super) fn small(bytes: usize) -> Target {
     let limits = Limits { buffer_bytes_max: bytes, binding_bytes_max: bytes, ..Limits::WEBGPU };
-    Target { name: "a small device".to_owned(), limits, arguments: true, readback: true }
+    Target {
+        name: "a small device".to_owned(),
+        limits,
+        arguments: true,
+        readback: true,
+        runs_per_submission_max: 1,
+        staging_bytes_max: 0,
+    }
 }
 
 fn too_large() -> Result<(), Error> {

@@ -36,6 +36,7 @@ kinds! {
     "BackendError::Plan" Error::Backend(BackendError::Plan(_)),
     "BackendError::NoDevice" Error::Backend(BackendError::NoDevice { .. }),
     "BackendError::UnknownBackend" Error::Backend(BackendError::UnknownBackend { .. }),
+    "BackendError::Tuning" Error::Backend(BackendError::Tuning { .. }),
     "BackendError::Feed" Error::Backend(BackendError::Feed { .. }),
     "BackendError::Unknown" Error::Backend(BackendError::Unknown { .. }),
     "BackendError::Write" Error::Backend(BackendError::Write { .. }),

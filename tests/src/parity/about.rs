@@ -59,7 +59,7 @@ impl EngineAbout {
             device: target.name.clone(),
             fused: engine.lowering.optimize,
             subgroup_size: capabilities.and_then(|c| c.subgroup_size),
-            software: capabilities.is_some_and(|c| c.software),
+            software: capabilities.is_some_and(|c| c.is_software()),
             guarded: engine.guarded,
             limits: target.limits,
         }

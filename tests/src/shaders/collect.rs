@@ -9,7 +9,7 @@ use wgrad::optim::Adam;
 use wgrad::train::{TrainOptions, TrainProgram};
 use wgrad_core::plan::{Limits, Target};
 use wgrad_core::{LowerOptions, Program, lower_with};
-use wgrad_gpu::{Capabilities, Form, SHADERS, modules};
+use wgrad_gpu::{AdapterClass, Capabilities, Form, SHADERS, modules};
 
 use crate::parity;
 
@@ -105,7 +105,8 @@ fn adapters() -> [Capabilities; 6] {
 }
 
 pub(super) fn adapter(name: &str, software: bool, subgroup_size: Option<usize>) -> Capabilities {
-    Capabilities { name: name.to_owned(), software, subgroup_size, ..Capabilities::webgpu() }
+    let class = if software { AdapterClass::Software } else { AdapterClass::Other };
+    Capabilities { name: name.to_owned(), class, subgroup_size, ..Capabilities::webgpu() }
 }
 
 /// An adapter on which no block of arguments fits into a uniform binding.
@@ -114,9 +115,16 @@ fn argument_storage() -> Capabilities {
 }
 
 /// A target of wide limits, so that no case is left out.
-pub(super) fn target() -> Target {
+pub(super) fn target(staging_bytes_max: usize) -> Target {
     let limits = Limits { buffer_bytes_max: 1 << 31, binding_bytes_max: 1 << 31, ..Limits::WEBGPU };
-    Target { name: "shader check".to_owned(), limits, arguments: true, readback: true }
+    Target {
+        name: "shader check".to_owned(),
+        limits,
+        arguments: true,
+        readback: true,
+        runs_per_submission_max: 1,
+        staging_bytes_max,
+    }
 }
 
 fn collect(
@@ -126,9 +134,14 @@ fn collect(
     adapters: &[Capabilities],
     found: &mut BTreeMap<String, Shader>,
 ) -> Result<(), String> {
-    let plan = lower_with(program, &target(), options).map_err(|e| format!("{name}: {e}"))?;
-    for adapter in adapters {
-        let modules = modules(&plan, adapter).map_err(|e| format!("{name}: {e}"))?;
+    let plan = |staging| lower_with(program, &target(staging), options).map_err(|e| format!("{name}: {e}"));
+    let plans = [plan(0)?, plan(1 << 20)?];
+    // Lavapipe, whose subgroups have eight lanes, loads faster from textures than from buffers.
+    let uses = |adapter: &Capabilities| if adapter.is_software() && adapter.subgroup_size == Some(8) { 2 } else { 1 };
+    for (adapter, plan) in
+        adapters.iter().flat_map(|adapter| plans[..uses(adapter)].iter().map(move |plan| (adapter, plan)))
+    {
+        let modules = modules(plan, adapter).map_err(|e| format!("{name}: {e}"))?;
         for module in modules.into_iter().flatten() {
             if !found.contains_key(&module.wgsl) {
                 let label = format!("{name} on {}, {}", adapter.name, module.label);

@@ -240,7 +240,7 @@ pub fn snapshots() -> Result<Vec<Snapshot>, String> {
 
 fn snapshot(example: Example) -> Result<Snapshot, String> {
     let Example { name, about, program, adapter, choose } = example;
-    let plan = lower_with(&program?, &target(), LowerOptions::default()).map_err(|e| format!("{name}: {e}"))?;
+    let plan = lower_with(&program?, &target(0), LowerOptions::default()).map_err(|e| format!("{name}: {e}"))?;
     let dispatches = plan.entries.iter().flat_map(|entry| &entry.dispatches);
     let modules = modules(&plan, &adapter).map_err(|e| format!("{name}: {e}"))?;
     let mut both = dispatches.zip(modules.into_iter().flatten());

@@ -56,6 +56,8 @@ enum Access {
     Uniform,
     Read,
     ReadWrite,
+    /// A storage texture that is only read.
+    Texture,
 }
 
 /// Parses a shader and validates it as wgpu does on a device without optional features, or with subgroups alone.
@@ -78,6 +80,7 @@ pub fn validate(wgsl: &str, subgroups: bool) -> Result<Valid, String> {
             AddressSpace::Uniform => Access::Uniform,
             AddressSpace::Storage { access } if access.contains(StorageAccess::STORE) => Access::ReadWrite,
             AddressSpace::Storage { .. } => Access::Read,
+            AddressSpace::Handle => Access::Texture,
             _ => continue,
         };
         let binding = variable.binding.ok_or("a buffer without a binding")?;
@@ -209,13 +212,18 @@ pub const METAL: &[(u8, u8)] = &[(2, 0), (4, 0)];
 /// What naga says.
 pub fn msl(valid: &Valid, lang_version: (u8, u8), checks: Checks) -> Result<String, String> {
     let mut resources = msl::EntryPointResources::default();
-    let mut slots = 0..;
+    let (mut slots, mut textures) = (0.., 0..);
     for (at, access) in &valid.bindings {
-        let mutable = *access == Access::ReadWrite;
-        let target = msl::BindTarget { buffer: slots.next(), mutable, ..msl::BindTarget::default() };
+        let target = match access {
+            Access::Texture => msl::BindTarget { texture: textures.next(), ..msl::BindTarget::default() },
+            Access::Uniform | Access::Read | Access::ReadWrite => {
+                let mutable = *access == Access::ReadWrite;
+                msl::BindTarget { buffer: slots.next(), mutable, ..msl::BindTarget::default() }
+            }
+        };
         resources.resources.insert(*at, target);
     }
-    if valid.bindings.iter().any(|(_, access)| *access != Access::Uniform) {
+    if valid.bindings.iter().any(|(_, access)| matches!(access, Access::Read | Access::ReadWrite)) {
         resources.sizes_buffer = slots.next();
     }
     let policy = if checks.runtime { BoundsCheckPolicy::Restrict } else { BoundsCheckPolicy::Unchecked };
@@ -255,7 +263,8 @@ pub fn hlsl(valid: &Valid, shader_model: hlsl::ShaderModel, checks: Checks) -> R
         let next = match access {
             Access::Uniform => &mut constants,
             Access::Read => &mut read,
-            Access::ReadWrite => &mut written,
+            // wgpu binds storage textures for unordered access, whatever is done with them.
+            Access::ReadWrite | Access::Texture => &mut written,
         };
         binding_map.insert(*at, *next);
         next.register += 1;
@@ -295,10 +304,14 @@ pub const OPENGL: &[glsl::Version] =
 /// What naga says.
 pub fn glsl(valid: &Valid, version: glsl::Version, checks: Checks) -> Result<String, String> {
     let (shader_stage, entry_point) = valid.entry();
-    let (mut uniforms, mut storages) = (0..=u8::MAX, 0..=u8::MAX);
+    let [mut uniforms, mut storages, mut images] = [const { 0..=u8::MAX }; 3];
     let mut binding_map = glsl::BindingMap::default();
     for (at, access) in &valid.bindings {
-        let slot = if *access == Access::Uniform { uniforms.next() } else { storages.next() };
+        let slot = match access {
+            Access::Uniform => uniforms.next(),
+            Access::Read | Access::ReadWrite => storages.next(),
+            Access::Texture => images.next(),
+        };
         binding_map.insert(*at, slot.ok_or("more bindings than OpenGL has")?);
     }
     let options = glsl::Options {

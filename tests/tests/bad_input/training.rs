@@ -189,6 +189,8 @@ fn a_program_with_other_options() {
     let program = TrainProgram::new(&model(), &data, &options()).unwrap();
     let none = TrainOptions { batch_rows: 0, ..options() };
     refused(Trainer::with_program(&device, program, none, PrepareOptions::default()), &["batch_rows is 0"]);
+    let none = TrainOptions { runs_per_submission: Some(0), ..options() };
+    refused(Trainer::new(&device, &model(), &data, none), &["runs_per_submission is 0"]);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The CPU backend with mistakes, each of another kind.
 
-use wgrad_core::plan::{Backend, BackendError, Counters, Inst, Plan, PrepareOptions, Session, Source, Target};
+use wgrad_core::plan::{
+    Backend, BackendError, Counters, Inst, Plan, PrepareOptions, RunTimes, Session, Source, Target,
+};
 use wgrad_core::{Binary, EntryId, HostSlice, HostVec, Unary, VarId};
 use wgrad_cpu_ref::CpuBackend;
 
@@ -123,6 +125,10 @@ impl Session for SabotagedSession {
             feeds.iter_mut().for_each(forget_first);
         }
         self.inner.run(entry, &feeds.iter().map(HostVec::as_slice).collect::<Vec<_>>())
+    }
+
+    fn run_timed(&mut self, entry: EntryId, feeds: &[HostSlice<'_>]) -> Result<RunTimes, BackendError> {
+        self.inner.run_timed(entry, feeds)
     }
 
     fn read(&mut self, source: Source) -> Result<HostVec, BackendError> {

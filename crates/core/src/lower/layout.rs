@@ -11,12 +11,16 @@ use crate::graph::{Graph, NodeId, Role};
 use crate::op::Op;
 use crate::plan::{
     Buffer, BufferClass, BufferId, ConstantPlan, Dispatch, EntryPlan, FeedPlan, FetchPlan, LimitExceeded, Place, Plan,
-    PlanError, Target, VariablePlan,
+    PlanError, STAGING_ROW_WORDS, Target, VariablePlan, rows_for,
 };
 use crate::program::{Entry, Program};
 
 /// Most bytes of the buffer that values pass through on their way to the host; larger ones go in pieces.
 const READBACK_BYTES_MAX: usize = 4 << 20;
+/// Most bytes of the buffer for values that are read while work goes on: losses and other small ones.
+const LATE_BYTES_MAX: usize = 256;
+/// Most bytes of the buffer for the feeds of several runs.
+const QUEUE_BYTES_MAX: usize = 1 << 20;
 
 /// Fixed places of a program, and the pools that its entries share.
 #[derive(Debug, Clone)]
@@ -319,7 +323,10 @@ impl Layout {
             });
         }
         if target.arguments {
-            let bytes: usize = entries.iter().flat_map(|e| &e.dispatches).map(Dispatch::argument_bytes).sum();
+            let rows = target.staging_rows_max();
+            let dispatches = entries.iter().flat_map(|entry| &entry.dispatches);
+            let pieces = dispatches.flat_map(|dispatch| dispatch.pieces(&buffers, rows));
+            let bytes: usize = pieces.map(|piece| piece.argument_bytes()).sum();
             buffers.push(buffer(BufferClass::Arguments, bytes / 4));
         }
         let variables: Vec<VariablePlan> = program
@@ -339,8 +346,28 @@ impl Layout {
             let variable = variables.iter().map(|v| v.ty.shape.len()).max().unwrap_or(0);
             let fetch = entries.iter().flat_map(|e| &e.fetches).map(|f| f.ty.shape.len()).max().unwrap_or(0);
             buffers.push(buffer(BufferClass::Readback, variable.max(fetch).min(READBACK_BYTES_MAX / 4)));
+            buffers.push(buffer(BufferClass::LateReadback, variable.max(fetch).min(LATE_BYTES_MAX / 4)));
+        }
+        let queued = queue_len(&entries, target);
+        if queued > 0 {
+            buffers.push(buffer(BufferClass::FeedQueue, queued));
+        }
+        let dispatches = entries.iter().map(|entry| &*entry.dispatches);
+        let rows = rows_for(dispatches, &buffers, target.staging_rows_max());
+        if rows > 0 {
+            buffers.push(buffer(BufferClass::Staging, rows * STAGING_ROW_WORDS));
         }
         Plan { target: target.clone(), buffers, variables, constants: self.constant_words, entries }
+    }
+}
+
+/// Words for the feeds of several runs: of as many as go together of the entry with the largest feeds of which at least two fit.
+fn queue_len(entries: &[EntryPlan], target: &Target) -> usize {
+    let words_max = QUEUE_BYTES_MAX.min(target.limits.buffer_bytes_max) / 16 * 4;
+    let of_one = entries.iter().map(|entry| entry.feed_len).filter(|len| 2 * len <= words_max).max().unwrap_or(0);
+    match target.runs_per_submission_max {
+        0 | 1 => 0,
+        runs => of_one.saturating_mul(runs).min(words_max),
     }
 }
 

@@ -4,7 +4,14 @@ use crate::plan::{BufferClass, Kind, Limits, Plan, Target};
 use crate::{Builder, Entry, Fetch, GraphError, Init, Program, Role, Scalar, Tensor, TensorType, Update, VarId, lower};
 
 pub(super) fn target() -> Target {
-    Target { name: "test".to_owned(), limits: Limits::WEBGPU, arguments: true, readback: true }
+    Target {
+        name: "test".to_owned(),
+        limits: Limits::WEBGPU,
+        arguments: true,
+        readback: true,
+        runs_per_submission_max: 1,
+        staging_bytes_max: 0,
+    }
 }
 
 fn zeros() -> Init {

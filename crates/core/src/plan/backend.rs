@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::dtype::{DType, HostSlice, HostVec};
 use crate::graph::VarId;
-use crate::plan::{EntryPlan, Plan, PlanError, Target};
+use crate::plan::{EntryPlan, Plan, PlanError, RunTimes, Target};
 use crate::program::EntryId;
 use crate::shape::TensorType;
 
@@ -33,18 +33,37 @@ pub trait Session: fmt::Debug {
     /// If there is no such variable, the data do not fit it, or the device fails.
     fn write(&mut self, variable: VarId, data: HostSlice<'_>) -> Result<(), BackendError>;
 
-    /// Runs an entry on the given feeds, in the order of [`EntryPlan::feeds`]: one submission. Returns when the work is
-    /// submitted; nothing is read back.
+    /// Runs an entry on the given feeds, in the order of [`EntryPlan::feeds`]. Returns when the work is submitted, or collected
+    /// to be submitted together with that of the next runs ([`PrepareOptions::runs_per_submission`]); nothing is read back.
+    /// Whatever reads or writes sees the effect of all runs before it.
     ///
     /// # Errors
-    /// If the feeds do not fit ([`check_feeds`]) or the device fails.
+    /// If the feeds do not fit ([`check_feeds`]) or the device fails: at this run, or at an earlier one that was collected.
     fn run(&mut self, entry: EntryId, feeds: &[HostSlice<'_>]) -> Result<(), BackendError>;
+
+    /// Runs an entry as [`Session::run`] does, to the same bits, waits for it and tells how long each dispatch took. What was submitted
+    /// before is waited for first, so that its end is not taken for the beginning of this.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    fn run_timed(&mut self, entry: EntryId, feeds: &[HostSlice<'_>]) -> Result<RunTimes, BackendError>;
 
     /// Waits for the submitted work and reads a value.
     ///
     /// # Errors
     /// If there is no such value or the device fails.
     fn read(&mut self, source: Source) -> Result<HostVec, BackendError>;
+
+    /// Reads a value without waiting for the device. Gives what an earlier call asked for, if it has arrived, with the tag of that
+    /// call; if nothing is on its way then, asks for the value as the runs so far leave it. A backend on which nothing takes time
+    /// reads the value at once and gives it with this call's tag; so does any for values of more than 64 elements, for which it
+    /// waits.
+    ///
+    /// # Errors
+    /// If there is no such value or the device fails.
+    fn read_late(&mut self, source: Source, tag: u64) -> Result<Option<(HostVec, u64)>, BackendError> {
+        self.read(source).map(|value| Some((value, tag)))
+    }
 
     /// What has been done so far.
     fn counters(&self) -> Counters;
@@ -66,6 +85,12 @@ pub struct PrepareOptions<'a> {
     pub progress: Option<&'a mut dyn FnMut(Progress)>,
     /// Fill all transient buffers with NaN before every run, so that an element which no kernel writes shows. For tests.
     pub poison: bool,
+    /// Runs of the session that are sent to the device in one submission, at most
+    /// [`Target::runs_per_submission_max`]: `Some(1)` sends each at once. `Some(8)` sends the eighth with the seven before it,
+    /// or what there is when something is read or written. `None`, the default, lets the session choose: it sends a run at once
+    /// while the device has nothing to do, else as many together as take it a hundredth of a second or so. With `poison`, each is
+    /// sent at once.
+    pub runs_per_submission: Option<usize>,
 }
 
 impl fmt::Debug for PrepareOptions<'_> {
@@ -73,6 +98,7 @@ impl fmt::Debug for PrepareOptions<'_> {
         f.debug_struct("PrepareOptions")
             .field("progress", &self.progress.is_some())
             .field("poison", &self.poison)
+            .field("runs_per_submission", &self.runs_per_submission)
             .finish()
     }
 }
@@ -89,9 +115,10 @@ pub struct Progress {
 /// Work and memory of a session since it was prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// Dispatches run.
+    /// Dispatches of all runs.
     pub dispatches: u64,
-    /// Submissions to the device by runs (not by writes and reads of variables).
+    /// Submissions to the device by runs (not by writes and reads of variables), of one run or several; those that are still
+    /// collected are not in it.
     pub submissions: u64,
     /// Values read back.
     pub reads: u64,
@@ -124,6 +151,12 @@ pub enum BackendError {
         origin: String,
         /// The names that exist.
         known: Vec<String>,
+    },
+    /// A table that chooses kernels and cannot be used.
+    #[error("the tuning table cannot be used: {reason}")]
+    Tuning {
+        /// What is wrong with it, or for which device it is.
+        reason: String,
     },
     /// Feeds that do not fit the entry.
     #[error("entry '{entry}': {reason}")]

@@ -12,21 +12,28 @@
 //!   the same run.
 
 mod backend;
+mod cost;
 mod kernel;
 mod memory;
+mod staging;
 mod target;
 mod text;
+mod timing;
 
 use std::fmt;
 
 pub use backend::{
     Backend, BackendError, Counters, PrepareOptions, Progress, Session, Source, check_feeds, check_source, check_write,
 };
+pub use cost::Cost;
 pub use kernel::{
     Guard, Index, Inst, Kernel, Kind, Level, MatMul, Matrix, Operand, RowRef, Scatter, Store, Term, ValueId,
 };
 pub use memory::{MemoryReport, MemoryRow};
+pub(crate) use staging::rows_for;
+pub use staging::{STAGING_ROW_WORDS, Staged};
 pub use target::{LimitExceeded, Limits, PlanError, Target};
+pub use timing::{Clock, DispatchTime, RunTimes};
 
 use crate::graph::{FeedId, VarId};
 use crate::init::Init;
@@ -67,6 +74,8 @@ pub enum BufferClass {
     Temporaries,
     /// Feeds of a run, written in one go.
     Feeds,
+    /// Feeds of several runs that are sent together, written in one go; each run's are copied to [`BufferClass::Feeds`] before it.
+    FeedQueue,
     /// Values that can be read after a run.
     Fetches,
     /// Fixed tensors.
@@ -75,6 +84,10 @@ pub enum BufferClass {
     Arguments,
     /// Host-visible memory for reading back.
     Readback,
+    /// A texture through which kernels read what they read often.
+    Staging,
+    /// Host-visible memory for small values that are read back while work goes on.
+    LateReadback,
 }
 
 impl fmt::Display for BufferClass {
@@ -86,10 +99,13 @@ impl fmt::Display for BufferClass {
             Self::Gradients => f.write_str("gradients"),
             Self::Temporaries => f.write_str("temporaries"),
             Self::Feeds => f.write_str("feeds"),
+            Self::FeedQueue => f.write_str("feeds of several runs"),
             Self::Fetches => f.write_str("fetches"),
             Self::Constants => f.write_str("constants"),
             Self::Arguments => f.write_str("kernel arguments"),
             Self::Readback => f.write_str("read-back"),
+            Self::Staging => f.write_str("staging texture"),
+            Self::LateReadback => f.write_str("late read-back"),
         }
     }
 }
@@ -103,9 +119,12 @@ impl BufferClass {
             | Self::State(_)
             | Self::Variables
             | Self::Feeds
+            | Self::FeedQueue
             | Self::Constants
             | Self::Arguments
-            | Self::Readback => false,
+            | Self::Readback
+            | Self::LateReadback
+            | Self::Staging => false,
         }
     }
 }

@@ -13,8 +13,15 @@ pub struct Target {
     pub limits: Limits,
     /// Whether kernels read their sizes and offsets from a buffer of arguments, which then counts in the memory report.
     pub arguments: bool,
-    /// Whether reading a value needs a host-visible staging buffer, which then counts in the memory report.
+    /// Whether reading a value needs a host-visible staging buffer, which then counts in the memory report, as does a small one for
+    /// values that are read while work goes on ([`Session::read_late`](crate::plan::Session::read_late)).
     pub readback: bool,
+    /// Most runs that go to the device in one submission. Of more than one, all feeds are written together, to a buffer of at most
+    /// 1 MiB that counts in the memory report: entries with large feeds get by with fewer.
+    pub runs_per_submission_max: usize,
+    /// Bytes of the staging texture through which kernels read what they read often, at most; 0 where they read buffers as fast. It counts
+    /// in the memory report.
+    pub staging_bytes_max: usize,
 }
 
 /// Limits of a device that a plan must stay within.

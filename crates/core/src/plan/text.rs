@@ -78,6 +78,18 @@ impl fmt::Display for Kernel {
     }
 }
 
+impl Kind {
+    /// Its name, for tables and files.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Map => "map",
+            Self::Rows => "rows",
+            Self::MatMul(_) => "matmul",
+            Self::Scatter(_) => "scatter",
+        }
+    }
+}
+
 impl fmt::Display for MatMul {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}x{}x{}] {} · {}", self.m, self.k, self.n, self.a, self.b)?;

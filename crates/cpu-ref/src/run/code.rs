@@ -3,8 +3,6 @@
 use wgrad_core::{Binary, Compare, DType, Reduce, Unary};
 
 use super::long::Long;
-use super::memory::Multiply;
-use super::scatter::ScatterRows;
 use super::walk::{Access, GuardWalk, Walk};
 
 /// Lanes of a register.
@@ -184,12 +182,4 @@ pub(super) struct Code {
     pub(super) parallel: bool,
     /// Rough time for one element, in units of an addition.
     pub(super) cost: usize,
-}
-
-/// A kernel, ready to run: the matrix products, if any, then the code for the points, unless the products are all; or rows to
-/// scatter.
-pub(super) struct Compiled {
-    pub(super) products: Vec<Multiply>,
-    pub(super) code: Option<Code>,
-    pub(super) scatter: Option<ScatterRows>,
 }

@@ -6,7 +6,8 @@ use wgrad_core::{DType, Reduce};
 use super::code::{Code, Do, Instr, LANES, Level, Phase, Reg};
 use super::long::Long;
 use super::registers::assign_registers;
-use super::space::{Space, is_parallel, row_major, simplify};
+use super::space::{Space, is_parallel, row_major, row_stores, simplify};
+use super::views;
 use super::walk::{Access, ChoiceBy, GuardWalk, RowChoice, Walk};
 
 /// Rows of a tile whose lanes run across the rows, at most: several elements of each are then folded at a time, and a kernel
@@ -16,8 +17,18 @@ const ROWS_ACROSS: usize = 256;
 /// Registers of lanes with which a full tile stays in the first-level cache.
 const REGISTERS_FEW: usize = 8;
 
-/// Compiles the points of a kernel. `product` is where [`Inst::Acc`] finds the matrix product: buffer and first element.
-pub(super) fn compile(kernel: &Kernel, product: Option<(usize, usize)>) -> Code {
+/// Where [`Inst::Acc`] finds the matrix product.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Product {
+    pub(super) buffer: usize,
+    /// Its first element.
+    pub(super) offset: usize,
+    /// Columns of the blocks that it is cut into.
+    pub(super) block_columns: usize,
+}
+
+/// Compiles the points of a kernel.
+pub(super) fn compile(kernel: &Kernel, product: Option<Product>) -> Code {
     let mut code = compile_for(kernel, product, LANES);
     if code.registers - code.setup.len() > REGISTERS_FEW {
         code = compile_for(kernel, product, LANES / 2);
@@ -27,9 +38,9 @@ pub(super) fn compile(kernel: &Kernel, product: Option<(usize, usize)>) -> Code 
 }
 
 /// Compiles for tiles of so many lanes.
-fn compile_for(kernel: &Kernel, product: Option<(usize, usize)>, lanes: usize) -> Code {
+fn compile_for(kernel: &Kernel, product: Option<Product>, lanes: usize) -> Code {
     let planned = kernel.levels();
-    let row_stores: Vec<bool> = kernel.stores.iter().map(|s| !planned[s.value.index()].per_element).collect();
+    let row_stores = row_stores(kernel);
     let space = simplify(kernel);
     let levels = levels(&space);
     let across = is_across(&space, &levels, row_stores.iter().filter(|&&is_row| !is_row).count());
@@ -38,8 +49,9 @@ fn compile_for(kernel: &Kernel, product: Option<(usize, usize)>, lanes: usize) -
         let rows = last.min(ROWS_ACROSS);
         (rows, space.inner.clamp(1, lanes / rows))
     } else {
-        let columns = space.inner.clamp(1, lanes);
-        (last.min(if columns == space.inner { lanes / columns } else { 1 }), columns)
+        let width = product.map_or(space.inner, |p| p.block_columns.min(space.inner));
+        let columns = width.clamp(1, lanes);
+        (last.min(if columns == width { lanes / columns } else { 1 }), columns)
     };
     let emitter = Emitter {
         kernel,
@@ -57,6 +69,7 @@ fn compile_for(kernel: &Kernel, product: Option<(usize, usize)>, lanes: usize) -
         next: 0,
     };
     let (mut setup, mut phases, mut after) = emitter.emit();
+    views::mark(&mut phases);
     let registers = assign_registers(&mut setup, &mut phases, &mut after);
     let folds = kernel.body.iter().filter(|inst| matches!(inst, Inst::Fold(..))).count();
     Code {
@@ -148,7 +161,7 @@ struct Emitter<'a> {
     across: bool,
     /// Whether whole rows are in registers, so that nothing has to be computed in two passes.
     whole: bool,
-    product: Option<(usize, usize)>,
+    product: Option<Product>,
     space: &'a Space,
     setup: Vec<Instr>,
     /// Where each value is, if it is.
@@ -249,7 +262,7 @@ impl Emitter<'_> {
     fn loads(&self, v: usize, buffer: BufferId) -> bool {
         match &self.space.body[v] {
             Inst::Load(operand) => self.space.operands[*operand].buffer == buffer,
-            Inst::Acc => self.product.is_some_and(|(product, _)| product == buffer.index()),
+            Inst::Acc => self.product.is_some_and(|p| p.buffer == buffer.index()),
             Inst::Const(..)
             | Inst::Coord(_)
             | Inst::Guard(_)
@@ -331,6 +344,7 @@ impl Emitter<'_> {
                     walk: walk(&operand.index),
                     guards: operand.guards.iter().map(|g| GuardWalk::new(g, line_axis, lane_axis)).collect(),
                     row,
+                    in_place: false,
                 };
                 let choice = operand.row.map(|row| self.operand(row.value, Level::Row, code));
                 Do::Load { access, choice }
@@ -338,10 +352,16 @@ impl Emitter<'_> {
             Inst::Coord(index) => Do::Coord(walk(index)),
             Inst::Guard(guard) => Do::Guard(GuardWalk::new(guard, line_axis, lane_axis)),
             Inst::Acc => {
-                let (buffer, offset) = self.product.expect("only kernels with a product use it");
+                let Product { buffer, offset, .. } = self.product.expect("only kernels with a product use it");
                 let mut sizes = space.outer.clone();
                 sizes.push(space.inner);
-                let access = Access { buffer, walk: walk(&row_major(&sizes, offset)), guards: Vec::new(), row: None };
+                let access = Access {
+                    buffer,
+                    walk: walk(&row_major(&sizes, offset)),
+                    guards: Vec::new(),
+                    row: None,
+                    in_place: false,
+                };
                 Do::Load { access, choice: None }
             }
             Inst::Fold(..) => Do::Finish { fold: self.fold(v) },

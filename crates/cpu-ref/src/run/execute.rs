@@ -61,13 +61,17 @@ pub(super) fn execute(instr: &Instr, frame: Frame, memory: Shared<'_>, arch: Arc
         Do::Clear { fold, op } => return folds[*fold][..frame.rows].fill(lanes::identity(*op)),
         Do::Accumulate { fold, op, value } => {
             let into = &mut folds[*fold][..frame.rows];
-            return accumulate(arch, *op, frame, registers[*value].lanes(), partial, into);
+            return accumulate(arch, *op, frame, registers[*value].lanes(&memory), partial, into);
         }
         Do::Store { buffer, offset, value } => {
-            return store(memory, *buffer, *offset, frame, level, registers[*value].lanes());
+            return store(memory, *buffer, *offset, frame, level, registers[*value].lanes(&memory));
+        }
+        Do::Load { access, choice: _ } => {
+            if let Some(start) = access.in_place(point, span) {
+                return registers[*target].refer(access.buffer, start, frame.lanes(level));
+            }
         }
         Do::Const(_)
-        | Do::Load { .. }
         | Do::Coord(_)
         | Do::Guard(_)
         | Do::Unary(..)
@@ -82,7 +86,7 @@ pub(super) fn execute(instr: &Instr, frame: Frame, memory: Shared<'_>, arch: Arc
     // Taken out of the file so that it can be written while its operands are read; they are other registers.
     let mut result = std::mem::take(&mut registers[*target]);
     let out = result.resized(frame.lanes(level));
-    let input = |r: &Reg| registers[*r].lanes();
+    let input = |r: &Reg| registers[*r].lanes(&memory);
     match op {
         Do::Const(bits) => out.fill(*bits),
         Do::Load { access, choice } => access.load(memory, point, span, choice.as_ref().map_or(&[], input), out),

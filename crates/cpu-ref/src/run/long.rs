@@ -6,7 +6,6 @@
 use std::sync::Mutex;
 
 use pulp::Arch;
-use rayon::prelude::*;
 use wgrad_core::Reduce;
 
 use super::code::{Code, Do, Phase};
@@ -63,30 +62,46 @@ fn folds(phase: &Phase) -> impl Iterator<Item = (usize, Reduce)> {
     })
 }
 
-/// Runs the code over the whole space.
-pub(super) fn run(code: &Code, long: &Long, memory: Shared<'_>, pool: &Pool) {
-    let tiles = code.tiles();
-    for (number, phase) in code.phases.iter().enumerate().filter(|(_, phase)| !phase.element.is_empty()) {
-        (0..tiles * long.segments).into_par_iter().for_each(|job| {
-            let (tile, segment) = (job / long.segments, job % long.segments);
-            pool.with(|arch, scratch| {
-                let frame = resume(code, long, number, memory, arch, scratch, tile);
-                let from = segment * long.columns;
-                let columns = from..(from + long.columns).min(code.inner);
-                run_elements(code, phase, frame, columns, memory, arch, scratch);
-                long.with(tile, segment + 1, |slot| {
-                    for (fold, _) in folds(phase) {
-                        slot[fold * code.rows..][..frame.rows].copy_from_slice(&scratch.folds[fold][..frame.rows]);
-                    }
-                });
-            });
-        });
-        for tile in 0..tiles {
-            long.with(tile, 0, |whole| combine(code, long, phase, tile, whole));
-        }
+impl Long {
+    /// Segments of all rows.
+    pub(super) const fn segments(&self, tiles: usize) -> usize {
+        tiles * self.segments
     }
+}
+
+/// The walks over the elements, by their numbers.
+pub(super) fn walks(code: &Code) -> impl Iterator<Item = usize> {
+    code.phases.iter().enumerate().filter(|(_, phase)| !phase.element.is_empty()).map(|(number, _)| number)
+}
+
+/// Walks over one of the segments.
+pub(super) fn run_segment(code: &Code, long: &Long, number: usize, job: usize, memory: Shared<'_>, pool: &Pool) {
+    let phase = &code.phases[number];
+    let (tile, segment) = (job / long.segments, job % long.segments);
     pool.with(|arch, scratch| {
-        for tile in 0..tiles {
+        let frame = resume(code, long, number, memory, arch, scratch, tile);
+        let from = segment * long.columns;
+        let columns = from..(from + long.columns).min(code.inner);
+        run_elements(code, phase, frame, columns, memory, arch, scratch);
+        long.with(tile, segment + 1, |slot| {
+            for (fold, _) in folds(phase) {
+                slot[fold * code.rows..][..frame.rows].copy_from_slice(&scratch.folds[fold][..frame.rows]);
+            }
+        });
+    });
+}
+
+/// Folds the segments of a walk that is complete.
+pub(super) fn combine_segments(code: &Code, long: &Long, number: usize) {
+    for tile in 0..code.tiles() {
+        long.with(tile, 0, |whole| combine(code, long, &code.phases[number], tile, whole));
+    }
+}
+
+/// Stores what belongs to rows, when all walks are complete.
+pub(super) fn store_rows(code: &Code, long: &Long, memory: Shared<'_>, pool: &Pool) {
+    pool.with(|arch, scratch| {
+        for tile in 0..code.tiles() {
             let frame = resume(code, long, code.phases.len() - 1, memory, arch, scratch, tile);
             for instr in &code.after {
                 execute(instr, frame, memory, arch, scratch);

@@ -16,7 +16,8 @@ use std::ptr::NonNull;
 
 use wgrad_core::plan::Buffer;
 
-use super::product::PARALLEL_WORK;
+/// Multiplications below which a bare product stays on one thread.
+const PARALLEL_WORK: usize = 2_000_000;
 
 /// Words between two addresses of the alignment wanted, a cache line.
 const LINE_WORDS: usize = 16;
@@ -101,6 +102,15 @@ impl Shared<'_> {
         unsafe { std::ptr::copy_nonoverlapping(from, out.as_mut_ptr(), out.len()) }
     }
 
+    /// Contiguous elements where they are. While the result is in use, its elements must not be written: those who compile kernels see
+    /// to that for the thread itself (`views::mark`), whoever calls [`Memory::share`] for the others.
+    #[inline(always)]
+    pub(super) fn view(&self, buffer: usize, start: i64, len: usize) -> &[u32] {
+        let from = self.at(buffer, start, len);
+        // SAFETY: `at` checked the range, which is initialised; nothing writes it now, as said above.
+        unsafe { std::slice::from_raw_parts(from, len) }
+    }
+
     /// Copies elements that are `step` apart out.
     #[inline(always)]
     pub(super) fn read_strided(self, buffer: usize, start: i64, step: i64, out: &mut [u32]) {
@@ -161,7 +171,7 @@ impl Shared<'_> {
     }
 
     /// `out = a · b` for matrices in place; zeros if `k` is 0.
-    pub(super) fn multiply(self, job: &Multiply, parallelism: gemm::Parallelism) {
+    pub(super) fn multiply(self, job: &Multiply) {
         let Multiply { m, n, k, out, a, b } = job;
         if *m == 0 || *n == 0 {
             return;
@@ -206,7 +216,7 @@ impl Shared<'_> {
                 false,
                 false,
                 false,
-                parallelism,
+                gemm::Parallelism::None,
             );
         }
     }
@@ -222,6 +232,7 @@ pub(super) struct View {
 }
 
 /// One matrix product.
+#[derive(Clone, Copy)]
 pub(super) struct Multiply {
     pub(super) m: usize,
     pub(super) n: usize,

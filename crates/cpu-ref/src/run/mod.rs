@@ -2,10 +2,15 @@
 //!
 //! A kernel is compiled once, when the plan is prepared ([`compile`]), into straight code over registers of lanes ([`code`]),
 //! which is then run tile by tile ([`tile`]): one vectorised loop per instruction and tile ([`lanes`]). Matrix products come
-//! from the `gemm` crate ([`product`]). A run allocates no buffers and analyses nothing.
+//! from the `gemm` crate, block by block ([`product`]), and a block's points are walked while it is in the cache. An entry is cut into
+//! stages of jobs ([`entry`]), some of which start before the kernel that they belong to is planned ([`early`]); the threads that
+//! share them are woken once a run ([`crew`]). A run allocates no buffers and analyses nothing.
 
 mod code;
 mod compile;
+mod crew;
+mod early;
+mod entry;
 mod execute;
 mod lanes;
 mod long;
@@ -19,21 +24,22 @@ mod space;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod timed;
+mod views;
 mod walk;
 
 use std::fmt;
 
 use wgrad_core::plan::{
-    Backend, BackendError, Counters, Kernel, Kind, Limits, Plan, PrepareOptions, Progress, Session, Source, Target,
-    check_feeds, check_source, check_write,
+    Backend, BackendError, Counters, EntryPlan, Limits, Plan, PrepareOptions, Progress, RunTimes, Session, Source,
+    Target, check_feeds, check_source, check_write,
 };
 use wgrad_core::{EntryId, HostSlice, HostVec, VarId};
 
-use code::{Code, Compiled};
+use entry::Entry;
 pub use memory::bare_product;
 
 use memory::{Memory, Shared};
-use scatter::ScatterRows;
 use tile::{Pool, Scratch};
 
 /// Bits that a poisoned word has: a quiet NaN.
@@ -54,7 +60,16 @@ impl CpuBackend {
             dispatch_buffers_max: 1 << 20,
             loop_iterations_max: 1 << 30,
         };
-        Self { target: Target { name: "cpu".to_owned(), limits, arguments: false, readback: false } }
+        Self {
+            target: Target {
+                name: "cpu".to_owned(),
+                limits,
+                arguments: false,
+                readback: false,
+                runs_per_submission_max: 1,
+                staging_bytes_max: 0,
+            },
+        }
     }
 }
 
@@ -84,13 +99,6 @@ struct CpuSession {
     counters: Counters,
 }
 
-/// An entry's kernels, in order.
-struct Entry {
-    kernels: Vec<Compiled>,
-    /// Whether some of them are worth several threads.
-    parallel: bool,
-}
-
 impl fmt::Debug for CpuSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CpuSession")
@@ -102,22 +110,18 @@ impl fmt::Debug for CpuSession {
 
 impl CpuSession {
     fn new(plan: Plan, options: PrepareOptions<'_>) -> Result<Self, BackendError> {
-        let PrepareOptions { mut progress, poison } = options;
+        let PrepareOptions { mut progress, poison, runs_per_submission: _ } = options;
         let total = plan.entries.iter().flat_map(|e| &e.dispatches).map(|d| d.kernels.len()).sum();
         let mut done = 0;
         let mut entries = Vec::new();
         let mut scratch_words = 0;
         for entry in &plan.entries {
-            let mut kernels = Vec::new();
-            for kernel in entry.dispatches.iter().flat_map(|d| &d.kernels) {
-                kernels.push(compile_kernel(kernel, plan.buffers.len(), &mut scratch_words));
+            entries.push(Entry::new(entry, plan.buffers.len(), &mut scratch_words, || {
                 done += 1;
                 if let Some(progress) = &mut progress {
                     progress(Progress { done, total });
                 }
-            }
-            let is_large = |c: &Compiled| product::is_large(&c.products) || c.code.as_ref().is_some_and(Code::is_large);
-            entries.push(Entry { parallel: kernels.iter().any(is_large), kernels });
+            }));
         }
         let mut memory = Memory::new(&plan.buffers, scratch_words).map_err(|refusal| BackendError::OutOfMemory {
             device: plan.target.name.clone(),
@@ -140,65 +144,17 @@ impl CpuSession {
             allocations: plan.buffers.len() as u64,
             allocated_bytes: plan.memory().total_bytes() as u64,
         };
-        let codes = || entries.iter().flat_map(|e| &e.kernels).filter_map(|k| k.code.as_ref());
-        let pool = Pool::new(|| Scratch::for_all(codes()));
+        let pool = Pool::new(|| Scratch::for_all(entries.iter().flat_map(Entry::codes)));
         Ok(Self { plan, memory, pool, entries, poison, counters })
     }
-}
 
-/// Compiles a kernel. `scratch` is the number of the scratch buffer, which grows to what the kernel needs.
-fn compile_kernel(kernel: &Kernel, scratch: usize, scratch_words: &mut usize) -> Compiled {
-    let matmul = match &kernel.kind {
-        Kind::Map | Kind::Rows => {
-            return Compiled { products: Vec::new(), code: Some(compile::compile(kernel, None)), scatter: None };
-        }
-        Kind::Scatter(scatter) => {
-            return Compiled { products: Vec::new(), code: None, scatter: Some(ScatterRows::new(kernel, scatter)) };
-        }
-        Kind::MatMul(matmul) => matmul,
-    };
-    let target = product::Target::of(kernel);
-    let (buffer, offset) = match target {
-        product::Target::Final(buffer, offset) | product::Target::Store(buffer, offset) => (buffer, offset),
-        product::Target::Scratch => {
-            *scratch_words = (*scratch_words).max(kernel.space.iter().product());
-            (scratch, 0)
-        }
-    };
-    let code = match target {
-        product::Target::Final(..) => None,
-        product::Target::Store(..) | product::Target::Scratch => Some(compile::compile(kernel, Some((buffer, offset)))),
-    };
-    Compiled { products: product::products(matmul, buffer, offset), code, scatter: None }
-}
-
-impl Entry {
-    fn run(&self, memory: Shared<'_>, pool: &Pool) {
-        for Compiled { products, code, scatter } in &self.kernels {
-            product::run(products, memory);
-            if let Some(code) = code {
-                tile::run(code, memory, pool);
-            }
-            if let Some(scatter) = scatter {
-                scatter.run(memory);
-            }
-        }
-    }
-}
-
-impl Session for CpuSession {
-    fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    fn write(&mut self, variable: VarId, data: HostSlice<'_>) -> Result<(), BackendError> {
-        check_write(&self.plan, variable, data)?;
-        let place = self.plan.variables[variable.index()].place;
-        self.memory.words(place.buffer.index(), place.offset, data.len()).copy_from_slice(words(data));
-        Ok(())
-    }
-
-    fn run(&mut self, entry: EntryId, feeds: &[HostSlice<'_>]) -> Result<(), BackendError> {
+    /// Checks and writes feeds, and lets a function run the kernels of the entry.
+    fn run_with<T>(
+        &mut self,
+        entry: EntryId,
+        feeds: &[HostSlice<'_>],
+        run: impl FnOnce(&Entry, &EntryPlan, Shared<'_>, &Pool) -> T,
+    ) -> Result<T, BackendError> {
         let Some(planned) = self.plan.entries.get(entry.index()) else {
             let known = self.plan.entries.iter().map(|e| format!("'{}'", e.name)).collect();
             return Err(BackendError::Unknown { what: format!("entry {entry}"), known });
@@ -217,16 +173,31 @@ impl Session for CpuSession {
         }
         let Self { memory, pool, entries, .. } = self;
         let entry = &entries[entry.index()];
-        let memory = share(memory);
-        if entry.parallel {
-            // On a thread of the pool, so that each kernel finds the others awake instead of waking them itself.
-            rayon::scope(|_| entry.run(memory, pool));
-        } else {
-            entry.run(memory, pool);
-        }
+        let outcome = run(entry, planned, share(memory), pool);
         self.counters.submissions += 1;
         self.counters.dispatches += planned.dispatches.len() as u64;
+        Ok(outcome)
+    }
+}
+
+impl Session for CpuSession {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn write(&mut self, variable: VarId, data: HostSlice<'_>) -> Result<(), BackendError> {
+        check_write(&self.plan, variable, data)?;
+        let place = self.plan.variables[variable.index()].place;
+        self.memory.words(place.buffer.index(), place.offset, data.len()).copy_from_slice(words(data));
         Ok(())
+    }
+
+    fn run(&mut self, entry: EntryId, feeds: &[HostSlice<'_>]) -> Result<(), BackendError> {
+        self.run_with(entry, feeds, |entry, _, memory, pool| entry.run(memory, pool))
+    }
+
+    fn run_timed(&mut self, entry: EntryId, feeds: &[HostSlice<'_>]) -> Result<RunTimes, BackendError> {
+        self.run_with(entry, feeds, timed::run)
     }
 
     fn read(&mut self, source: Source) -> Result<HostVec, BackendError> {
@@ -244,10 +215,12 @@ impl Session for CpuSession {
 /// The memory for the threads of a run.
 #[expect(unsafe_code, reason = "the one place that promises that threads do not conflict")]
 fn share(memory: &mut Memory) -> Shared<'_> {
-    // SAFETY: kernels run one after another, and rayon orders what one writes before what the next one reads. Within a kernel,
-    // tiles write different elements: stores are row-major over the space, each point in one tile. If a kernel also loads
-    // from a buffer that it stores to, it is only split among threads if `space::is_parallel` found that a tile loads no other
-    // element of the stored range than its own. Rows are scattered by one thread. Products are written to ranges of their own, from other buffers.
+    // SAFETY: stages run one after another, and `crew` orders what one writes before what the next one reads. The kernels of a
+    // stage were found to be apart (`Footprint::is_apart`). Within a kernel, jobs write different elements: stores are row-major
+    // over the space, each point in one tile or block, and a product's blocks do not overlap. If a kernel also loads from a buffer
+    // that it stores to, it is only split if `space::is_parallel` found that a tile loads no other element of the stored range than
+    // its own, and a product's points are only walked before its other blocks are computed if `space::is_blockwise` found that they
+    // store to none of its operands. Rows are scattered by one job.
     unsafe { memory.share() }
 }
 

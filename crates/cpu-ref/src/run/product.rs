@@ -1,12 +1,24 @@
 //! Matrix products.
 
-use rayon::prelude::*;
+use std::ops::Range;
+
 use wgrad_core::plan::{Inst, Kernel, MatMul, Matrix};
 
-use super::memory::{Multiply, Shared, View};
+use super::memory::{Multiply, View};
 
-/// Multiplications below which a product stays on one thread.
-pub(super) const PARALLEL_WORK: usize = 2_000_000;
+/// Multiplications of a block: enough that taking it costs nothing in comparison.
+const BLOCK_WORK: usize = 1_000_000;
+
+/// Blocks of a product at most; a power of two.
+const BLOCKS_MOST: usize = 8;
+
+/// Rows and columns of a block at least, unless the product has fewer.
+const ROWS_LEAST: usize = 32;
+const COLUMNS_LEAST: usize = 64;
+
+/// What numbers of rows and columns are multiples of, so that the library's inner loops come out even.
+const ROWS_UNIT: usize = 4;
+const COLUMNS_UNIT: usize = 32;
 
 /// Where a kernel's product goes before its points are walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,24 +45,71 @@ impl Target {
     }
 }
 
-/// Every product of a kernel, in the order of its space, written one after another from `start`.
-pub(super) fn products(matmul: &MatMul, buffer: usize, start: usize) -> Vec<Multiply> {
+/// A block of a product, which one thread computes, and the points of the kernel's space that it is for.
+#[derive(Clone)]
+pub(super) struct Block {
+    pub(super) multiply: Multiply,
+    /// Rows of the space, all axes but the last taken as one.
+    pub(super) rows: Range<usize>,
+    /// Its part of the last axis.
+    pub(super) columns: Range<usize>,
+}
+
+/// Rows and columns of the blocks that a product is cut into. This depends on sizes alone: the order of the library's sums may
+/// depend on a block's sizes, and results must not depend on the number of threads.
+pub(super) fn block_sizes(m: usize, k: usize, n: usize) -> [usize; 2] {
+    let wanted = (m.saturating_mul(k).saturating_mul(n) / BLOCK_WORK).clamp(1, BLOCKS_MOST);
+    let wanted = 1 << wanted.ilog2();
+    let (down_most, across_most) = ((m / ROWS_LEAST).max(1), (n / COLUMNS_LEAST).max(1));
+    // Each row of blocks packs the whole right operand, each column of blocks the whole left one.
+    let mut best = (down_most.min(wanted), across_most.min(wanted));
+    let mut least = usize::MAX;
+    for down in (0..=wanted.ilog2()).map(|log| 1 << log) {
+        let across = wanted / down;
+        let packed = m * across + n * down;
+        if down <= down_most && across <= across_most && packed < least {
+            (best, least) = ((down, across), packed);
+        }
+    }
+    let size = |len: usize, parts: usize, unit: usize| {
+        if parts == 1 { len } else { len.div_ceil(parts).next_multiple_of(unit) }
+    };
+    [size(m, best.0, ROWS_UNIT).max(1), size(n, best.1, COLUMNS_UNIT).max(1)]
+}
+
+/// The blocks of every product of a kernel, in the order of its space; products are written one after another from `start`.
+pub(super) fn blocks(matmul: &MatMul, buffer: usize, start: usize) -> Vec<Block> {
     let MatMul { batch, m, n, k, k_chunk, a, b } = matmul;
     let count: usize = batch.iter().product();
-    let mut products = Vec::with_capacity(matmul.splits() * count);
+    let [block_rows, block_columns] = block_sizes(*m, (*k_chunk).min(*k), *n);
+    let mut blocks = Vec::new();
     for split in 0..matmul.splits() {
         let from = split * k_chunk;
         let terms = (*k_chunk).min(k - from);
         for position in 0..count {
-            let out = View { buffer, start: start + products.len() * m * n, row_stride: *n, column_stride: 1 };
-            let mut a = view(a, batch, position);
-            let mut b = view(b, batch, position);
-            a.start += from * a.column_stride;
-            b.start += from * b.row_stride;
-            products.push(Multiply { m: *m, n: *n, k: terms, out, a, b });
+            let number = split * count + position;
+            let (a, b) = (view(a, batch, position), view(b, batch, position));
+            for top in (0..*m).step_by(block_rows) {
+                for left in (0..*n).step_by(block_columns) {
+                    let (rows, columns) = (block_rows.min(m - top), block_columns.min(n - left));
+                    let first_row = number * m + top;
+                    blocks.push(Block {
+                        multiply: Multiply {
+                            m: rows,
+                            n: columns,
+                            k: terms,
+                            out: View { buffer, start: start + first_row * n + left, row_stride: *n, column_stride: 1 },
+                            a: View { start: a.start + top * a.row_stride + from * a.column_stride, ..a },
+                            b: View { start: b.start + from * b.row_stride + left * b.column_stride, ..b },
+                        },
+                        rows: first_row..first_row + rows,
+                        columns: left..left + columns,
+                    });
+                }
+            }
         }
     }
-    products
+    blocks
 }
 
 /// A matrix operand at a position among the batches.
@@ -65,25 +124,7 @@ fn view(matrix: &Matrix, batch: &[usize], mut position: usize) -> View {
     View { buffer: place.buffer.index(), start, row_stride, column_stride }
 }
 
-/// Whether products are worth several threads.
-pub(super) fn is_large(products: &[Multiply]) -> bool {
-    work(products) >= PARALLEL_WORK
-}
-
-fn work(products: &[Multiply]) -> usize {
-    products.iter().map(|p| p.m * p.n * p.k).sum()
-}
-
-/// Multiplies. How a product's sums are ordered does not depend on the number of threads: these share out tiles of the result.
-pub(super) fn run(products: &[Multiply], memory: Shared<'_>) {
-    let each = work(products) / products.len().max(1);
-    if !is_large(products) {
-        products.iter().for_each(|p| memory.multiply(p, gemm::Parallelism::None));
-    } else if each >= PARALLEL_WORK || products.len() < 2 {
-        products.iter().for_each(|p| memory.multiply(p, gemm::Parallelism::Rayon(0)));
-    } else {
-        products.par_iter().with_min_len(PARALLEL_WORK.div_ceil(4 * each.max(1))).for_each(|p| {
-            memory.multiply(p, gemm::Parallelism::None);
-        });
-    }
+/// Time of a block, in units of an addition of the interpreter.
+pub(super) const fn cost(multiply: &Multiply) -> usize {
+    multiply.m * multiply.n * multiply.k / 5
 }

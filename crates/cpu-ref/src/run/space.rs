@@ -1,13 +1,13 @@
 //! A kernel's space with as few axes as possible: sizes of 1 dropped, neighbours merged where every index function walks
 //! them as one.
 
-use wgrad_core::plan::{Guard, Index, Inst, Kernel, Kind, Operand, Store, Term};
+use wgrad_core::plan::{BufferId, Guard, Index, Inst, Kernel, Kind, MatMul, Matrix, Operand, Scatter, Store, Term};
 
 /// A kernel's space, simplified, and its body over the new axes.
 pub(super) struct Space {
     /// Sizes of the axes without the inner one; never empty.
     pub(super) outer: Vec<usize>,
-    /// Size of the inner axis, whose number is `outer.len()`: the row of a `Rows` kernel, else the last axis.
+    /// Size of the inner axis, whose number is `outer.len()`: the last one of a `Rows` or `MatMul` kernel, else the last axis left.
     pub(super) inner: usize,
     /// The kernel's operands over the new axes.
     pub(super) operands: Vec<Operand>,
@@ -17,7 +17,6 @@ pub(super) struct Space {
 
 /// Row-major index function of a space.
 pub(super) fn row_major(sizes: &[usize], offset: usize) -> Index {
-    let signed = |v: usize| i64::try_from(v).expect("sizes fit in 63 bits");
     let mut stride = 1;
     let mut terms = Vec::new();
     for (axis, &size) in sizes.iter().enumerate().rev() {
@@ -31,8 +30,9 @@ pub(super) fn row_major(sizes: &[usize], offset: usize) -> Index {
 pub(super) fn simplify(kernel: &Kernel) -> Space {
     let rank = kernel.space.len();
     let inner_kept = match kernel.kind {
-        Kind::Rows => rank > 0,
-        Kind::Map | Kind::MatMul(_) | Kind::Scatter(_) => false,
+        // A product is computed in blocks of rows and columns.
+        Kind::Rows | Kind::MatMul(_) => rank > 0,
+        Kind::Map | Kind::Scatter(_) => false,
     };
     let (mut operands, mut body) = (kernel.operands.clone(), kernel.body.clone());
     let mut indices = Vec::new();
@@ -113,17 +113,161 @@ fn renumber(index: &mut Index, groups: &[(Vec<usize>, usize)]) {
     });
 }
 
+/// Elements of a buffer: `(buffer, first, end)`.
+type Range = (BufferId, i64, i64);
+
+/// What a kernel or a part of it reads and writes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Footprint {
+    reads: Vec<Range>,
+    writes: Vec<Range>,
+}
+
+impl Footprint {
+    pub(super) fn of(kernel: &Kernel) -> Self {
+        let row_stores = row_stores(kernel);
+        let (stores, operands) = (kernel.stores.iter().zip(row_stores), kernel.operands.iter());
+        let mut footprint = Self {
+            reads: operands.map(|o| with_buffer(o.buffer, extent(o, &kernel.space))).collect(),
+            writes: stores.map(|(s, is_row)| with_buffer(s.place.buffer, reach(kernel, s, is_row))).collect(),
+        };
+        match &kernel.kind {
+            Kind::Map | Kind::Rows => {}
+            Kind::MatMul(matmul) => footprint.reads.extend(matrices(matmul)),
+            Kind::Scatter(Scatter { index, rows }) => {
+                let from = signed(index.offset);
+                footprint.reads.push((index.buffer, from, from + signed(kernel.space[0])));
+                let (table, width) = (kernel.stores[0].place, kernel.space[1]);
+                footprint.writes =
+                    vec![with_buffer(table.buffer, (signed(table.offset), signed(table.offset + rows * width)))];
+            }
+        }
+        footprint
+    }
+
+    /// What a block of a product and its points read and write.
+    pub(super) fn of_block(kernel: &Kernel, rows: &std::ops::Range<usize>, columns: &std::ops::Range<usize>) -> Self {
+        let mut footprint = Self::of(kernel);
+        let width = kernel.space.last().copied().unwrap_or(1);
+        // From the first element of the block to the last.
+        let (from, to) = (rows.start * width + columns.start, rows.end.saturating_sub(1) * width + columns.end);
+        for (write, store) in footprint.writes.iter_mut().zip(&kernel.stores) {
+            let start = signed(store.place.offset);
+            (write.1, write.2) = (start + signed(from), start + signed(to));
+        }
+        footprint
+    }
+
+    pub(super) fn extend(&mut self, other: Self) {
+        self.reads.extend(other.reads);
+        self.writes.extend(other.writes);
+    }
+
+    /// Whether two kernels may run side by side: neither writes what the other reads or writes.
+    pub(super) fn is_apart(&self, other: &Self) -> bool {
+        let apart = |writes: &[Range], touched: &[Range]| !writes.iter().any(|w| touched.iter().any(|t| overlap(w, t)));
+        apart(&self.writes, &other.writes) && apart(&self.writes, &other.reads) && apart(&other.writes, &self.reads)
+    }
+}
+
+/// What parts of a pass over one row of elements read.
+pub(super) struct PieceReads {
+    /// What a part reads of each operand: its own elements from there, or always the same.
+    operands: Vec<Reads>,
+}
+
+enum Reads {
+    Own(BufferId, i64),
+    Same(Range),
+}
+
+impl PieceReads {
+    /// Of a kernel whose points are one row.
+    pub(super) fn of(kernel: &Kernel) -> Self {
+        let space = simplify(kernel);
+        let inner = space.outer.len();
+        let operands = space.operands.iter().zip(&kernel.operands).map(|(operand, planned)| {
+            let is_own = operand.row.is_none() && operand.index.linear_in(inner) == Some(1);
+            if is_own {
+                Reads::Own(operand.buffer, operand.index.offset)
+            } else {
+                Reads::Same(with_buffer(planned.buffer, extent(planned, &kernel.space)))
+            }
+        });
+        Self { operands: operands.collect() }
+    }
+
+    /// What some of the elements read and write.
+    pub(super) fn footprint(&self, kernel: &Kernel, elements: std::ops::Range<usize>) -> Footprint {
+        let (from, to) = (signed(elements.start), signed(elements.end));
+        let reads = self.operands.iter().map(|reads| match *reads {
+            Reads::Own(buffer, start) => (buffer, start + from, start + to),
+            Reads::Same(range) => range,
+        });
+        let start = |store: &Store| signed(store.place.offset);
+        let writes = kernel.stores.iter().map(|s| (s.place.buffer, start(s) + from, start(s) + to));
+        Footprint { reads: reads.collect(), writes: writes.collect() }
+    }
+}
+
+fn overlap(a: &Range, b: &Range) -> bool {
+    a.0 == b.0 && a.1 < b.2 && b.1 < a.2
+}
+
+fn signed(v: usize) -> i64 {
+    i64::try_from(v).expect("sizes fit in 63 bits")
+}
+
+const fn with_buffer(buffer: BufferId, (from, to): (i64, i64)) -> Range {
+    (buffer, from, to)
+}
+
+/// Elements that the operands of a product lie among.
+fn matrices(matmul: &MatMul) -> [Range; 2] {
+    let MatMul { batch, m, n, k, k_chunk: _, a, b } = matmul;
+    let reach = |matrix: &Matrix, rows: usize, columns: usize| {
+        let Matrix { place, transposed, leading, batch_strides } = matrix;
+        let (outer, inner) = if *transposed { (columns, rows) } else { (rows, columns) };
+        let repeats: usize =
+            batch.iter().zip(batch_strides).map(|(size, stride)| size.saturating_sub(1) * stride).sum();
+        let len = repeats + outer.saturating_sub(1) * leading + inner;
+        (place.buffer, signed(place.offset), signed(place.offset + len))
+    };
+    [reach(a, *m, *k), reach(b, *k, *n)]
+}
+
+/// Whether the points of a product's block may be walked before the other blocks are computed: nothing that is stored is part of an
+/// operand of the product.
+pub(super) fn is_blockwise(kernel: &Kernel, matmul: &MatMul) -> bool {
+    let stores = kernel.stores.iter().zip(row_stores(kernel));
+    let mut writes = stores.map(|(s, is_row)| with_buffer(s.place.buffer, reach(kernel, s, is_row)));
+    !writes.any(|w| matrices(matmul).iter().any(|m| overlap(&w, m)))
+}
+
+/// Which stores are of rows rather than of elements.
+pub(super) fn row_stores(kernel: &Kernel) -> Vec<bool> {
+    let levels = kernel.levels();
+    kernel.stores.iter().map(|s| !levels[s.value.index()].per_element).collect()
+}
+
+/// Sizes of the axes that a store extends over.
+fn stored_sizes(kernel: &Kernel, is_row: bool) -> &[usize] {
+    if is_row { &kernel.space[..kernel.space.len() - 1] } else { &kernel.space[..] }
+}
+
+/// Elements that a store writes: from, to.
+fn reach(kernel: &Kernel, store: &Store, is_row: bool) -> (i64, i64) {
+    let start = signed(store.place.offset);
+    (start, start + stored_sizes(kernel, is_row).iter().map(|&s| signed(s)).product::<i64>())
+}
+
 /// Whether threads may walk the kernel's points side by side: what it loads from a buffer that it also stores to is either the
 /// very element that the same point stores, or out of reach of the store. A plan promises this; it is checked here because
 /// memory safety rests on it.
 pub(super) fn is_parallel(kernel: &Kernel, row_stores: &[bool]) -> bool {
-    let reach = |store: &Store, is_row: bool| {
-        let sizes = if is_row { &kernel.space[..kernel.space.len() - 1] } else { &kernel.space[..] };
-        let start = i64::try_from(store.place.offset).expect("offsets fit");
-        (sizes, start, start + sizes.iter().map(|&s| i64::try_from(s).expect("sizes fit")).product::<i64>())
-    };
     for (i, (store, &is_row)) in kernel.stores.iter().zip(row_stores).enumerate() {
-        let (sizes, from, to) = reach(store, is_row);
+        let sizes = stored_sizes(kernel, is_row);
+        let (from, to) = reach(kernel, store, is_row);
         let overlaps = |buffer, low: i64, high: i64| buffer == store.place.buffer && low < to && from < high;
         for operand in &kernel.operands {
             let own = operand.row.is_none() && is_same_walk(&operand.index, sizes, from, &kernel.space);
@@ -135,7 +279,7 @@ pub(super) fn is_parallel(kernel: &Kernel, row_stores: &[bool]) -> bool {
             }
         }
         for (other, &is_row) in kernel.stores[..i].iter().zip(row_stores) {
-            let (_, low, high) = reach(other, is_row);
+            let (low, high) = reach(kernel, other, is_row);
             if overlaps(other.place.buffer, low, high) {
                 return false;
             }
@@ -154,7 +298,6 @@ fn is_same_walk(index: &Index, sizes: &[usize], start: i64, space: &[usize]) -> 
 
 /// Elements that an operand can read, ignoring guards: from, to.
 fn extent(operand: &Operand, space: &[usize]) -> (i64, i64) {
-    let signed = |v: usize| i64::try_from(v).expect("sizes fit");
     let (mut low, mut high) = (operand.index.offset, operand.index.offset);
     for term in &operand.index.terms {
         let mut most = space[term.axis].saturating_sub(1) / term.divisor;

@@ -7,43 +7,52 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use pulp::Arch;
-use rayon::prelude::*;
 
 use super::code::{Code, LANES, Phase};
 use super::execute::{Frame, execute};
-use super::long;
 use super::memory::Shared;
 
-/// Work, in additions, below which starting other threads costs more than it saves.
-const PARALLEL_COST: usize = 400_000;
+/// Work, in additions, of the smallest piece given to a thread.
+const PIECE_COST: usize = 50_000;
 
-/// Work of the smallest piece given to a thread.
-const PIECE_COST: usize = 100_000;
+/// Pieces of a kernel at most.
+const PIECES_MOST: usize = 64;
 
 /// Words between two addresses of the alignment wanted, a cache line.
 const LINE_WORDS: usize = 16;
 
-/// A register: lanes of a value, aligned to cache lines.
+/// A register: lanes of a value, aligned to cache lines, or the name of a place in memory where they are.
 #[derive(Default)]
 pub(super) struct Register {
     words: Vec<u32>,
     start: usize,
     len: usize,
+    /// Buffer and first element, if the lanes are there.
+    place: Option<(usize, i64)>,
 }
 
 impl Register {
     fn new() -> Self {
         let words = vec![0; LANES + LINE_WORDS];
         let start = words.as_ptr().align_offset(LINE_WORDS * 4).min(LINE_WORDS);
-        Self { words, start, len: 0 }
+        Self { words, start, len: 0, place: None }
     }
 
-    pub(super) fn lanes(&self) -> &[u32] {
-        &self.words[self.start..self.start + self.len]
+    #[inline(always)]
+    pub(super) fn lanes<'a>(&'a self, memory: &'a Shared<'_>) -> &'a [u32] {
+        match self.place {
+            None => &self.words[self.start..self.start + self.len],
+            Some((buffer, start)) => memory.view(buffer, start, self.len),
+        }
+    }
+
+    /// Lets the register stand for lanes in memory.
+    pub(super) fn refer(&mut self, buffer: usize, start: i64, len: usize) {
+        (self.place, self.len) = (Some((buffer, start)), len);
     }
 
     pub(super) fn resized(&mut self, len: usize) -> &mut [u32] {
-        self.len = len;
+        (self.place, self.len) = (None, len);
         &mut self.words[self.start..self.start + len]
     }
 }
@@ -111,38 +120,58 @@ impl Code {
         self.outer[..self.outer.len() - 1].iter().product::<usize>() * along_rows * pieces
     }
 
-    /// Whether the kernel is worth several threads.
-    pub(super) fn is_large(&self) -> bool {
-        self.parallel && self.total_cost() >= PARALLEL_COST && (self.tiles() > 1 || self.long.is_some())
+    /// Numbers of tiles that are worth a thread's while, together all of them.
+    pub(super) fn pieces(&self) -> Vec<Range<usize>> {
+        let tiles = self.tiles();
+        let most = if self.parallel { PIECES_MOST.min(tiles) } else { 1 };
+        let count = (self.total_cost() / PIECE_COST).clamp(1, most.max(1));
+        (0..count).map(|p| tiles * p / count..tiles * (p + 1) / count).collect()
     }
 
-    fn total_cost(&self) -> usize {
+    /// Time for all points, in units of an addition.
+    pub(super) fn total_cost(&self) -> usize {
         (self.outer.iter().product::<usize>() * self.inner).saturating_mul(self.cost)
     }
 }
 
-/// Runs the code over the whole space.
-pub(super) fn run(code: &Code, memory: Shared<'_>, pool: &Pool) {
-    if let Some(long) = &code.long {
-        return long::run(code, long, memory, pool);
-    }
-    let tiles = code.tiles();
-    let piece = |from: usize, to: usize| {
-        pool.with(|arch, scratch| {
-            for instr in &code.setup {
-                execute(instr, Frame::NOTHING, memory, arch, scratch);
+/// Runs the code over some tiles.
+pub(super) fn run_tiles(code: &Code, tiles: Range<usize>, memory: Shared<'_>, pool: &Pool) {
+    pool.with(|arch, scratch| {
+        for instr in &code.setup {
+            execute(instr, Frame::NOTHING, memory, arch, scratch);
+        }
+        for tile in tiles {
+            run_tile(code, memory, arch, scratch, tile);
+        }
+    });
+}
+
+/// Runs code without folds over some rows and columns; all outer axes are taken as one.
+pub(super) fn run_block(code: &Code, rows: Range<usize>, columns: Range<usize>, memory: Shared<'_>, pool: &Pool) {
+    pool.with(|arch, scratch| {
+        for instr in &code.setup {
+            execute(instr, Frame::NOTHING, memory, arch, scratch);
+        }
+        let (&last, before) = code.outer.split_last().expect("there is an outer axis");
+        let mut first_row = rows.start;
+        while first_row < rows.end {
+            let row = first_row % last;
+            let mut rest = first_row / last;
+            for (axis, &size) in before.iter().enumerate().rev() {
+                scratch.point[axis] = rest % size;
+                rest /= size;
             }
-            for tile in from..to {
-                run_tile(code, memory, arch, scratch, tile);
+            let rows = code.rows.min(last - row).min(rows.end - first_row);
+            let frame = Frame { across: code.across, row, rows, column: 0, columns: 0, first_row, inner: code.inner };
+            for phase in &code.phases {
+                for instr in &phase.before {
+                    execute(instr, frame, memory, arch, scratch);
+                }
+                run_elements(code, phase, frame, columns.clone(), memory, arch, scratch);
             }
-        });
-    };
-    if code.is_large() {
-        let pieces = (code.total_cost() / PIECE_COST).min(4 * rayon::current_num_threads()).clamp(1, tiles);
-        (0..pieces).into_par_iter().for_each(|p| piece(tiles * p / pieces, tiles * (p + 1) / pieces));
-    } else {
-        piece(0, tiles);
-    }
+            first_row += rows;
+        }
+    });
 }
 
 impl Code {

@@ -218,6 +218,8 @@ pub(super) struct Access {
     pub(super) walk: Walk,
     pub(super) guards: Vec<GuardWalk>,
     pub(super) row: Option<RowChoice>,
+    /// Whether the elements may be used where they are, if they are contiguous (see `views`).
+    pub(super) in_place: bool,
 }
 
 /// A table row chosen by data.
@@ -251,9 +253,16 @@ enum Shift<'a> {
 }
 
 impl Access {
+    /// Where the lanes of a tile begin, if they may be used in place and are contiguous there.
+    pub(super) fn in_place(&self, point: &[usize], span: Span) -> Option<i64> {
+        let Self { buffer: _, walk, guards, row, in_place } = self;
+        let whole = *in_place && guards.is_empty() && row.is_none() && walk.is_contiguous(span);
+        whole.then(|| walk.base(point) + walk.line.at(span.line) + walk.lane.at(span.lane))
+    }
+
     /// Fills the lanes of a tile. `choices` are the values of the row choice.
     pub(super) fn load(&self, memory: Shared<'_>, point: &[usize], span: Span, choices: &[u32], out: &mut [u32]) {
-        let Self { buffer, walk, guards, row } = self;
+        let Self { buffer, walk, guards, row, in_place: _ } = self;
         if row.as_ref().is_some_and(|row| row.rows == 0) {
             return out.fill(0);
         }

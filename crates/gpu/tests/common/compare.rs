@@ -24,7 +24,7 @@ pub(crate) fn check(what: &str, program: &Program, feeds: &[HostVec], tolerance:
         let plan = lower(program, backend.target()).unwrap_or_else(|e| panic!("{what}: {e}"));
         let text = plan.to_string();
         let memory = plan.memory().total_bytes();
-        let options = PrepareOptions { progress: None, poison: true };
+        let options = PrepareOptions { poison: true, ..PrepareOptions::default() };
         let mut session = backend.session(plan, options).unwrap_or_else(|e| panic!("{what}, {mode}: {e}\n{text}"));
         assert_eq!(session.counters().allocated_bytes, memory as u64, "{what}: memory report");
         for _ in 0..2 {

@@ -19,10 +19,11 @@ pub(super) fn settings(options: &TrainOptions, program: &TrainProgram) -> Settin
     settings
 }
 
-/// Whether a setting changes no training: how much is evaluated at once, what is computed besides, and where the data are.
+/// Whether a setting changes no training: how much is evaluated at once, what is computed besides, where the data are, and how work is
+/// sent to the device.
 fn without_effect(path: &str) -> bool {
     let is = |field: &str| path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    is("eval_rows") || is("residency") || is("metrics")
+    is("eval_rows") || is("residency") || is("metrics") || is("runs_per_submission")
 }
 
 /// What differs: first what must not, because the order of the batches or the optimizer's state hangs on it, then what may, the

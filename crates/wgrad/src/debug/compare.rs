@@ -197,7 +197,7 @@ fn run_whole(
     let graph = &program.graph;
     let decl = &program.entries[entry.index()];
     // An element that no kernel writes shows as NaN.
-    let mut session = backend.prepare(plan.clone(), PrepareOptions { progress: None, poison: true })?;
+    let mut session = backend.prepare(plan.clone(), PrepareOptions { poison: true, ..PrepareOptions::default() })?;
     for (&variable, data) in start {
         session.write(variable, data.as_slice())?;
     }

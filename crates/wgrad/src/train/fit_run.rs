@@ -10,8 +10,9 @@ use crate::Error;
 use crate::data::Dataset;
 use crate::train::fit_state::{Begun, Past, Record};
 use crate::train::kept;
-use crate::train::not_finite::{Good, Looks, after_look};
+use crate::train::not_finite::{Good, after_look};
 use crate::train::progress::Display;
+use crate::train::running::RunningLoss;
 use crate::train::signals::Signals;
 use crate::train::{Control, EarlyStopping, EpochReport, Fit, History, Monitor, OnNonFinite, Stopped, Trainer};
 
@@ -64,8 +65,29 @@ struct Kept {
     good: Option<Good>,
 }
 
+/// A fit under way.
+struct Course {
+    history: History,
+    /// What was done of the epoch that comes next.
+    begun: Option<Begun>,
+    /// Epochs to be made.
+    epochs: u32,
+    kept: Kept,
+    display: Display,
+    signals: Option<Signals>,
+    /// Whether anything may be saved in which the fit should be found again.
+    saves: bool,
+}
+
+impl Course {
+    /// Whether a signal asked for an end.
+    fn is_interrupted(&self) -> bool {
+        self.signals.as_ref().is_some_and(Signals::asked)
+    }
+}
+
 /// How the steps of an epoch ended.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Ended {
     by_callback: bool,
     by_signal: bool,
@@ -83,75 +105,106 @@ impl Trainer {
 
     fn run_epochs(&mut self, train: &Dataset, mut fit: Fit<'_>) -> Result<History, Error> {
         check_goals(&fit)?;
-        let signals = fit.signals.then(Signals::listen).transpose()?;
-        let asked = || signals.as_ref().is_some_and(Signals::asked);
-        let past = if fit.until { Past::of(self)? } else { Past::default() };
-        self.forget_fit();
-        let (mut history, mut begun) = (History { epochs: past.epochs, ..History::default() }, past.begun);
-        let mut kept = self.look_back(&fit, &mut history)?;
-        let epochs = if fit.until { fit.epochs.saturating_sub(self.epoch) } else { fit.epochs };
-        let steps = train.rows().div_ceil(self.options.batch_rows).div_ceil(self.options.optimizer.accumulate);
-        let mut display = Display::new(fit.progress, epochs, steps);
-        // Whether anything may be saved in which the fit should be found again.
-        let saves = fit.checkpoints.is_some() || fit.signals || !fit.on_epoch.is_empty() || !fit.on_step.is_empty();
-        for _ in 0..epochs {
-            if history.stopped.is_some() {
+        let mut course = self.set_out(train, &fit)?;
+        for _ in 0..course.epochs {
+            if course.history.stopped.is_some() {
                 break;
             }
-            kept.saved = None;
-            if fit.on_non_finite == OnNonFinite::Locate {
-                kept.good = Some(Good::Copy(Box::new(self.checkpoint()?)));
-            }
-            if saves {
-                if self.position == 0 || begun.is_some() {
-                    kept.record.attach(self);
-                }
-                self.attach_begun(begun.map_or(self.position, |begun| begun.from));
-            }
-            let (mut report, mut ended) = self.steps_of_epoch(train, begun.take(), &mut fit, &mut display, &asked)?;
+            self.keep_beginning(&fit, &mut course)?;
+            let (report, ended) = self.steps_of_epoch(train, &mut fit, &mut course)?;
             if fit.on_non_finite != OnNonFinite::Ignore && !report.loss.is_finite() {
-                display.finish();
+                course.display.finish();
                 let what = format!("the mean loss of epoch {}", report.epoch);
-                return Err(self.not_finite(train, kept.good.as_ref(), what, report.loss)?);
+                return Err(self.not_finite(train, course.kept.good.as_ref(), what, report.loss)?);
             }
             if ended.by_signal && self.position > 0 {
-                history.stopped = Some(Stopped::Interrupted);
+                course.history.stopped = Some(Stopped::Interrupted);
                 break;
             }
-            report.evaluation = fit.validation.map(|data| self.evaluate(data)).transpose()?;
-            display.epoch(&report);
-            let bad_weight = self.bad_weight_after(&fit, &report)?;
-            if let Some(name) = bad_weight.as_ref().filter(|_| fit.on_non_finite != OnNonFinite::Ignore) {
-                display.finish();
-                let what = format!("'{name}' after epoch {}", report.epoch);
-                return Err(self.not_finite(train, kept.good.as_ref(), what, f64::NAN)?);
-            }
-            let is_best = self.observe(&fit, &mut kept, &report, history.epochs.len())?;
-            history.best = kept.best.as_ref().and_then(|best| best.position);
-            if saves && self.position == 0 {
-                kept.record.push(&report)?;
+            self.close_epoch(train, &mut fit, &mut course, report, ended)?;
+        }
+        course.display.finish();
+        self.arrive(&fit, course)
+    }
+
+    /// What there is before the first epoch.
+    fn set_out(&mut self, train: &Dataset, fit: &Fit<'_>) -> Result<Course, Error> {
+        let signals = fit.signals.then(Signals::listen).transpose()?;
+        let past = if fit.until { Past::of(self)? } else { Past::default() };
+        self.forget_fit();
+        let mut history = History { epochs: past.epochs, ..History::default() };
+        let kept = self.look_back(fit, &mut history)?;
+        let epochs = if fit.until { fit.epochs.saturating_sub(self.epoch) } else { fit.epochs };
+        let steps = train.rows().div_ceil(self.options.batch_rows).div_ceil(self.options.optimizer.accumulate);
+        let display = Display::new(fit.progress, epochs, steps);
+        let saves = fit.checkpoints.is_some() || fit.signals || !fit.on_epoch.is_empty() || !fit.on_step.is_empty();
+        Ok(Course { history, begun: past.begun, epochs, kept, display, signals, saves })
+    }
+
+    /// Before the steps of an epoch: what a search for what is not finite, and a checkpoint in its middle, will want to know.
+    fn keep_beginning(&mut self, fit: &Fit<'_>, course: &mut Course) -> Result<(), Error> {
+        let Course { begun, kept, saves, .. } = course;
+        kept.saved = None;
+        if fit.on_non_finite == OnNonFinite::Locate {
+            kept.good = Some(Good::Copy(Box::new(self.checkpoint()?)));
+        }
+        if *saves {
+            if self.position == 0 || begun.is_some() {
                 kept.record.attach(self);
             }
-            if report.loss.is_finite() && bad_weight.is_none() {
-                self.save_epoch(&fit, &mut kept, &report, is_best)?;
-            } else if fit.checkpoints.is_some() {
-                log::warn!("no checkpoint of epoch {}: its loss or a weight is not finite", report.epoch);
-            }
-            for call in &mut fit.on_epoch {
-                ended.by_callback |= call(self, &report)? == Control::Stop;
-            }
-            history.epochs.push(report);
-            if kept.patience.as_ref().is_some_and(Patience::is_over) {
-                history.stopped = Some(Stopped::Early);
-            } else if ended.by_callback {
-                history.stopped = Some(Stopped::Callback);
-            } else if asked() {
-                history.stopped = Some(Stopped::Interrupted);
-            }
+            self.attach_begun(begun.map_or(self.position, |begun| begun.from));
         }
-        display.finish();
+        Ok(())
+    }
+
+    /// After the steps of an epoch: evaluates, lets everybody see the numbers, saves, and finds out whether to go on.
+    fn close_epoch(
+        &mut self,
+        train: &Dataset,
+        fit: &mut Fit<'_>,
+        course: &mut Course,
+        mut report: EpochReport,
+        mut ended: Ended,
+    ) -> Result<(), Error> {
+        let Course { history, kept, display, .. } = course;
+        report.evaluation = fit.validation.map(|data| self.evaluate(data)).transpose()?;
+        display.epoch(&report);
+        let bad_weight = self.bad_weight_after(fit, &report)?;
+        if let Some(name) = bad_weight.as_ref().filter(|_| fit.on_non_finite != OnNonFinite::Ignore) {
+            display.finish();
+            let what = format!("'{name}' after epoch {}", report.epoch);
+            return Err(self.not_finite(train, kept.good.as_ref(), what, f64::NAN)?);
+        }
+        let is_best = self.observe(fit, kept, &report, history.epochs.len())?;
+        history.best = kept.best.as_ref().and_then(|best| best.position);
+        if course.saves && self.position == 0 {
+            kept.record.push(&report)?;
+            kept.record.attach(self);
+        }
+        if report.loss.is_finite() && bad_weight.is_none() {
+            self.save_epoch(fit, kept, &report, is_best)?;
+        } else if fit.checkpoints.is_some() {
+            log::warn!("no checkpoint of epoch {}: its loss or a weight is not finite", report.epoch);
+        }
+        for call in &mut fit.on_epoch {
+            ended.by_callback |= call(self, &report)? == Control::Stop;
+        }
+        history.epochs.push(report);
+        if kept.patience.as_ref().is_some_and(Patience::is_over) {
+            history.stopped = Some(Stopped::Early);
+        } else if ended.by_callback {
+            history.stopped = Some(Stopped::Callback);
+        } else if course.is_interrupted() {
+            course.history.stopped = Some(Stopped::Interrupted);
+        }
+        Ok(())
+    }
+
+    /// After the last epoch: saves what was interrupted, or goes back to the best.
+    fn arrive(&mut self, fit: &Fit<'_>, course: Course) -> Result<History, Error> {
+        let Course { history, kept, .. } = course;
         if history.stopped == Some(Stopped::Interrupted) {
-            self.save_interrupted(&fit, kept.saved)?;
+            self.save_interrupted(fit, kept.saved)?;
             return Ok(history);
         }
         self.forget_fit();
@@ -194,30 +247,28 @@ impl Trainer {
         Ok(Kept { record: Record::of(&history.epochs)?, best, patience, saved: None, good: None })
     }
 
-    /// The steps of an epoch, with progress and callbacks.
+    /// The steps of an epoch, with progress and callbacks. The running loss is looked at as it comes: no step waits for it.
     fn steps_of_epoch(
         &mut self,
         train: &Dataset,
-        begun: Option<Begun>,
         fit: &mut Fit<'_>,
-        display: &mut Display,
-        asked: &dyn Fn() -> bool,
+        course: &mut Course,
     ) -> Result<(EpochReport, Ended), Error> {
-        let (mut ended, mut looks) = (Ended::default(), Looks::new());
+        let (mut ended, mut running) = (Ended::default(), RunningLoss::new());
+        let begun = course.begun.take();
+        let looked_at = course.display.shows_running_loss() || fit.on_non_finite != OnNonFinite::Ignore;
         let report = self.epoch_with(train, begun, |trainer, weight| {
-            let mut read = None;
-            display.step(|| {
-                let loss = trainer.mean_loss(weight)?;
-                read = Some(loss);
-                Ok(loss)
-            })?;
-            if after_look(looks.loss(read, || trainer.mean_loss(weight))?, fit.on_non_finite) == Control::Stop {
-                return Ok(Control::Stop);
+            course.display.step();
+            if looked_at && let Some(loss) = running.after_step(trainer.step, weight, |tag| trainer.late_losses(tag))? {
+                course.display.running_loss(loss);
+                if after_look(loss, fit.on_non_finite) == Control::Stop {
+                    return Ok(Control::Stop);
+                }
             }
             for call in &mut fit.on_step {
                 ended.by_callback |= call(trainer)? == Control::Stop;
             }
-            ended.by_signal = asked();
+            ended.by_signal = course.is_interrupted();
             Ok(if ended.by_signal || ended.by_callback { Control::Stop } else { Control::Continue })
         })?;
         Ok((report, ended))

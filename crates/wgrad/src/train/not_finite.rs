@@ -40,8 +40,8 @@ use crate::train::{Control, Trainer};
 pub enum OnNonFinite {
     /// It goes on. Checkpoints are not saved while the loss or a weight is not finite.
     Ignore,
-    /// It ends with [`Error::NotFinite`]: after an epoch with such a loss, within seconds in a long one, and before such weights are
-    /// saved as a checkpoint. Where the fit has saved a checkpoint, the steps since are made again to find what it began with.
+    /// It ends with [`Error::NotFinite`]: after an epoch with such a loss, within a second or so in a long one, and before such weights
+    /// are saved as a checkpoint. The steps do not wait to be looked at, so more are made until it is noticed. Where the fit has saved a checkpoint, the steps since are made again to find what it began with.
     #[default]
     Stop,
     /// As `Stop`, and keeps a copy of all variables in host memory, taken at the beginning of every epoch, so that the origin can be
@@ -101,39 +101,10 @@ impl fmt::Display for NotFinite {
     }
 }
 
-/// How often the running loss of a long epoch is looked at: reading it waits for the device.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 /// How long steps are made again in search of an origin.
 const SEARCH_MAX: Duration = Duration::from_secs(60);
 /// Steps before the one with the first such loss that may be to blame for it.
 const STEPS_BACK_MAX: u64 = 8;
-
-/// When the running loss was looked at last.
-#[derive(Debug)]
-pub(super) struct Looks(Instant);
-
-impl Looks {
-    pub(super) fn new() -> Self {
-        Self(Instant::now())
-    }
-
-    /// The running loss if it was just read for another purpose, or if it is time to read it.
-    pub(super) fn loss(
-        &mut self,
-        read: Option<f64>,
-        loss: impl FnOnce() -> Result<f64, Error>,
-    ) -> Result<Option<f64>, Error> {
-        let loss = match read {
-            Some(loss) => Some(loss),
-            None if self.0.elapsed() >= BETWEEN_LOOKS => Some(loss()?),
-            None => None,
-        };
-        if loss.is_some() {
-            self.0 = Instant::now();
-        }
-        Ok(loss)
-    }
-}
 
 /// A state of the trainer in which everything was finite.
 #[derive(Debug)]
@@ -288,43 +259,18 @@ impl Trainer {
     }
 }
 
-/// What a fit wants after a step, when a running loss was looked at.
-pub(super) fn after_look(loss: Option<f64>, policy: OnNonFinite) -> Control {
-    match (loss, policy) {
-        (Some(loss), OnNonFinite::Stop | OnNonFinite::Locate) if !loss.is_finite() => Control::Stop,
-        _ => Control::Continue,
+/// What a fit wants after a look at the running loss.
+pub(super) fn after_look(loss: f64, policy: OnNonFinite) -> Control {
+    match policy {
+        OnNonFinite::Stop | OnNonFinite::Locate if !loss.is_finite() => Control::Stop,
+        OnNonFinite::Ignore | OnNonFinite::Stop | OnNonFinite::Locate => Control::Continue,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
-    use super::{BETWEEN_LOOKS, Looks, OnNonFinite, after_look};
+    use super::{OnNonFinite, after_look};
     use crate::train::Control;
-
-    /// What was read anyway is looked at; else nothing is read before it is time.
-    #[test]
-    fn a_running_loss_is_read_now_and_then() {
-        let mut looks = Looks::new();
-        let mut reads = 0;
-        let mut look = |looks: &mut Looks, read| {
-            let found = looks.loss(read, || {
-                reads += 1;
-                Ok(f64::INFINITY)
-            });
-            found.unwrap()
-        };
-        assert_eq!(look(&mut looks, Some(0.5)), Some(0.5));
-        looks.0 = Instant::now() + BETWEEN_LOOKS;
-        assert_eq!(look(&mut looks, None), None);
-        if let Some(before) = Instant::now().checked_sub(2 * BETWEEN_LOOKS) {
-            looks.0 = before;
-            assert_eq!(look(&mut looks, None), Some(f64::INFINITY));
-            assert!(looks.0 > before);
-            assert_eq!(reads, 1);
-        }
-    }
 
     #[test]
     fn only_who_wants_to_stops() {
@@ -333,10 +279,9 @@ mod tests {
             (OnNonFinite::Locate, Control::Stop),
             (OnNonFinite::Ignore, Control::Continue),
         ] {
-            assert_eq!(after_look(Some(f64::NAN), policy), wanted);
-            assert_eq!(after_look(Some(f64::INFINITY), policy), wanted);
-            assert_eq!(after_look(Some(1e300), policy), Control::Continue);
-            assert_eq!(after_look(None, policy), Control::Continue);
+            assert_eq!(after_look(f64::NAN, policy), wanted);
+            assert_eq!(after_look(f64::INFINITY, policy), wanted);
+            assert_eq!(after_look(1e300, policy), Control::Continue);
         }
     }
 }

@@ -43,6 +43,10 @@ pub struct TrainOptions {
     pub residency: Residency,
     /// What evaluations compute besides loss and accuracy; nothing.
     pub metrics: Vec<Metric>,
+    /// Batches that are sent to a GPU in one submission, at least 1. `None`: a batch is sent at once while the device has nothing
+    /// to do, else together with as many others as take it a hundredth of a second or so, eight at most. What they compute is the same,
+    /// bit for bit; `Some(1)` is for watching a device, where a submission should be a batch. `None`.
+    pub runs_per_submission: Option<usize>,
 }
 
 /// Where training data are while a model is trained. The numbers that come out are the same, bit for bit.
@@ -113,6 +117,7 @@ impl TrainOptions {
             sampling: Sampling::Shuffled,
             residency: Residency::Auto,
             metrics: vec![],
+            runs_per_submission: None,
         }
     }
 
@@ -134,6 +139,9 @@ impl TrainOptions {
             if rows == 0 {
                 return error(format!("{name} is 0, but must be at least 1"));
             }
+        }
+        if self.runs_per_submission == Some(0) {
+            return error("runs_per_submission is 0, but must be at least 1".to_owned());
         }
         for Penalty { pattern, l1, l2 } in &self.penalties {
             for (name, value) in [("l1", l1), ("l2", l2)] {

@@ -1,11 +1,9 @@
 //! What is shown while training.
 
 use std::io::{self, IsTerminal, Write};
-use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::Error;
 use crate::train::EpochReport;
 
 /// What [`Trainer::fit`](crate::train::Trainer::fit) shows on standard error.
@@ -21,14 +19,13 @@ pub enum Progress {
     Silent,
     /// A bar where standard error is a terminal, else lines.
     Auto,
-    /// A bar with epoch, steps per second, time left, the mean loss of the epoch so far, and the last evaluation.
+    /// A bar with epoch, steps per second, time left, the mean loss of the epoch up to a moment ago, and the last evaluation. The steps do
+    /// not wait for it.
     Bar,
     /// A line after an epoch; of more than 20 epochs about 20, and one after each that took more than two seconds.
     Lines,
 }
 
-/// How often the loss is read back for the bar: reading waits for the device.
-const BETWEEN_LOSSES: Duration = Duration::from_millis(500);
 const LINES: u32 = 20;
 const SLOW_EPOCH: f64 = 2.0;
 
@@ -38,7 +35,6 @@ pub(super) struct Display {
     epochs: u32,
     /// Epochs completed.
     done: u32,
-    losses_shown: Instant,
     evaluation: String,
 }
 
@@ -57,19 +53,26 @@ impl Display {
             Progress::Bar => Kind::Bar(bar(epochs, steps)),
             Progress::Auto | Progress::Lines => Kind::Lines,
         };
-        Self { kind, epochs, done: 0, losses_shown: Instant::now(), evaluation: String::new() }
+        Self { kind, epochs, done: 0, evaluation: String::new() }
     }
 
-    /// After a step. `loss` reads the mean loss of the epoch so far.
-    pub(super) fn step(&mut self, loss: impl FnOnce() -> Result<f64, Error>) -> Result<(), Error> {
-        let Kind::Bar(bar) = &self.kind else { return Ok(()) };
-        bar.inc(1);
-        if self.losses_shown.elapsed() >= BETWEEN_LOSSES {
-            let loss = loss()?;
-            bar.set_message(format!("epoch {}/{} loss {loss:.4}{}", self.done + 1, self.epochs, self.evaluation));
-            self.losses_shown = Instant::now();
+    /// After a step.
+    pub(super) fn step(&self) {
+        if let Kind::Bar(bar) = &self.kind {
+            bar.inc(1);
         }
-        Ok(())
+    }
+
+    /// Whether it shows the running loss.
+    pub(super) const fn shows_running_loss(&self) -> bool {
+        matches!(self.kind, Kind::Bar(_))
+    }
+
+    /// The mean loss of the epoch so far.
+    pub(super) fn running_loss(&self, loss: f64) {
+        if let Kind::Bar(bar) = &self.kind {
+            bar.set_message(format!("epoch {}/{} loss {loss:.4}{}", self.done + 1, self.epochs, self.evaluation));
+        }
     }
 
     /// After an epoch.

@@ -122,7 +122,8 @@ impl Trainer {
         Ok(TrainBatches::new(Batches::new(train, *batch_rows, order), self.program.resident.is_some()))
     }
 
-    /// One step on one batch: one submission, nothing read back. After as many batches as an epoch has, the next epoch begins.
+    /// One step on one batch: one submission at most ([`TrainOptions::runs_per_submission`]), nothing read back. After as many batches as an
+    /// epoch has, the next epoch begins.
     ///
     /// # Errors
     /// If there is no entry for the number of rows, the batch is of another kind than the trainer takes, the data do not fit, or the
@@ -131,19 +132,24 @@ impl Trainer {
         self.step_on(std::slice::from_ref(batch))
     }
 
-    /// One step on the rows of several batches, as many as [`Optimization::accumulate`](crate::optim::Optimization::accumulate) says or fewer: one submission for each,
-    /// nothing read back. All but the last must be full.
+    /// One step on the rows of several batches, as many as [`Optimization::accumulate`](crate::optim::Optimization::accumulate) says or fewer: at most one submission
+    /// for each, nothing read back. All but the last must be full.
     ///
     /// # Errors
     /// If there is no entry for a number of rows, a batch is of another kind than the trainer takes, the data do not fit, or the device
     /// fails.
     pub fn step_on(&mut self, batches: &[TrainBatch]) -> Result<(), Error> {
         self.run_step(batches)?;
-        self.position += batches.len();
+        self.advance(batches.len());
+        Ok(())
+    }
+
+    /// Counts batches as taken; after as many as an epoch has, the next epoch begins.
+    pub(super) fn advance(&mut self, batches: usize) {
+        self.position += batches;
         if self.position >= self.program.rows.div_ceil(self.options.batch_rows) {
             (self.epoch, self.position) = (self.epoch + 1, 0);
         }
-        Ok(())
     }
 
     fn run_step(&mut self, batches: &[TrainBatch]) -> Result<(), Error> {

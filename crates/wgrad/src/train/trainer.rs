@@ -102,7 +102,8 @@ impl Trainer {
     ) -> Result<Self, Error> {
         options.validate_alone()?;
         let plan = wgrad_core::lower(&program.program, device.backend().target())?;
-        let session = device.backend().prepare(plan, prepare)?;
+        let runs_per_submission = prepare.runs_per_submission.or(options.runs_per_submission);
+        let session = device.backend().prepare(plan, PrepareOptions { runs_per_submission, ..prepare })?;
         Ok(Self {
             program,
             options,
@@ -220,6 +221,6 @@ pub(super) fn floats(data: HostVec) -> Vec<f32> {
 }
 
 /// The number that the program declares as a float scalar.
-fn first(data: HostVec) -> f32 {
+pub(super) fn first(data: HostVec) -> f32 {
     floats(data).first().copied().unwrap_or(f32::NAN)
 }

@@ -150,3 +150,51 @@ fn threads_do_not_change_a_bit() {
         assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{m}×{n}×{k}");
     }
 }
+
+/// A gradient in blocks, then a pass that updates what another product still reads: parts of the pass run before the last product
+/// is planned, but none before its gradient is known or its old value read.
+#[test]
+fn passes_are_moved_forward_to_the_same_bits() {
+    let (m, n, k) = (320, 256, 64);
+    // Buffers: 0 and 1 the operands of the gradient in 2; 3 the weights, of which the last quarter has no reader; 4 what is made of the
+    // rest of them.
+    let (gradient, space) = product(m, n, k, (true, false), k);
+    let rest = m / 4 * 3;
+    let reader = MatMul {
+        a: matrix(1, k, n, false, &[]),
+        b: matrix(3, n, rest, true, &[]),
+        ..product(k, rest, n, (false, true), n).0
+    };
+    let reader = kernel("reader", &[k, rest], Kind::MatMul(reader), vec![], vec![Inst::Acc], vec![store(0, 4, 0)]);
+    let total = m * n;
+    let body = vec![Inst::Load(0), Inst::Load(1), Inst::Binary(Binary::Sub, value(0), value(1))];
+    let operands = vec![operand(3, linear(0, &[1])), operand(2, linear(0, &[1]))];
+    let pass = kernel("pass", &[total], Kind::Map, operands, body, vec![store(2, 3, 0)]);
+    let kernels = vec![bare(gradient, &space), reader, pass];
+    let buffers = [floats(m * k, 1), floats(k * n, 2), blank(total), floats(total, 3), blank(k * rest)];
+    // Each kernel by itself, one after another.
+    let mut expected = buffers.to_vec();
+    for kernel in &kernels {
+        expected = run(vec![kernel.clone()], &expected);
+    }
+    for threads in [1, 2, 3, 8] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        for _ in 0..20 {
+            assert!(pool.install(|| run(kernels.clone(), &buffers)) == expected, "{threads} threads");
+        }
+    }
+}
+
+#[test]
+fn blocks_cover_a_product_once() {
+    for (m, k, n) in [(64, 256, 256), (128, 784, 512), (4096, 4096, 10), (10, 4096, 4096), (1, 3000, 800), (0, 5, 5)] {
+        let (matmul, _) = product(m, n, k, (false, false), k);
+        let mut covered = vec![0; m * n];
+        for block in super::super::product::blocks(&matmul, 2, 0) {
+            for row in block.rows.clone() {
+                block.columns.clone().for_each(|column| covered[row * n + column] += 1);
+            }
+        }
+        assert!(covered.iter().all(|&times| times == 1), "{m}×{k}×{n}");
+    }
+}

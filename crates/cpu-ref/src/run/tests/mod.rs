@@ -7,6 +7,7 @@ mod random_kernels;
 mod reference;
 mod rows;
 mod session;
+mod stages;
 
 use std::sync::Arc;
 

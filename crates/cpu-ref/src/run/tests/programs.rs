@@ -65,7 +65,7 @@ fn training(
 fn check(program: &Program, steps: u32) {
     let backend = CpuBackend::new();
     let plan = lower(program, backend.target()).unwrap();
-    let mut session = backend.prepare(plan, PrepareOptions { progress: None, poison: true }).unwrap();
+    let mut session = backend.prepare(plan, PrepareOptions { poison: true, ..PrepareOptions::default() }).unwrap();
     let mut oracle = Oracle::new(program).unwrap();
     let train = EntryId::from_index(0);
     let mut losses = Vec::new();

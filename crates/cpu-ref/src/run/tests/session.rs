@@ -94,7 +94,7 @@ fn runs_read_feeds_and_keep_variables() {
 #[test]
 fn poison_shows_what_is_not_written() {
     for poison in [false, true] {
-        let options = PrepareOptions { progress: None, poison };
+        let options = PrepareOptions { poison, ..PrepareOptions::default() };
         let mut session = CpuBackend::new().prepare(accumulator(), options).unwrap();
         session.run(MAIN(), &[HostSlice::F32(&[1.0; 3]), HostSlice::U32(&[0])]).unwrap();
         let unwritten = session.read(Source::Fetch(MAIN(), 1)).unwrap().into_f32().unwrap();
@@ -108,7 +108,7 @@ fn poison_shows_what_is_not_written() {
 fn progress_is_reported() {
     let mut seen = Vec::new();
     let mut note = |p: Progress| seen.push((p.done, p.total));
-    let options = PrepareOptions { progress: Some(&mut note), poison: false };
+    let options = PrepareOptions { progress: Some(&mut note), ..PrepareOptions::default() };
     CpuBackend::new().prepare(accumulator(), options).unwrap();
     assert_eq!(seen, [(1, 2), (2, 2)]);
 }

@@ -1,0 +1,236 @@
+//! Which parts of buffers a dispatch should read through a staging texture.
+//!
+//! Some drivers that run kernels on a processor load from a buffer lane by lane, each lane through memory, and from a texture in one
+//! go: on lavapipe a load of four numbers by eight lanes takes 270 ns from a buffer and about 20 from a texture, while copying into the
+//! texture costs 10 ns for as much. For them ([`Target::staging_bytes_max`](crate::plan::Target::staging_bytes_max)) what a dispatch
+//! reads often enough is copied before it.
+
+use std::collections::BTreeMap;
+
+use crate::dtype::DType;
+use crate::plan::{Buffer, BufferId, Dispatch, Index, Inst, Kernel, Kind, MatMul, Matrix, Target, Term};
+
+/// Words in a row of the staging texture: 1024 texels of four words.
+pub const STAGING_ROW_WORDS: usize = 4096;
+
+/// Loads of single elements from which a buffer is worth a copy.
+const LOADS_MIN: usize = 1 << 9;
+/// Words copied for each load, at most.
+const WORDS_PER_LOAD_MAX: usize = 16;
+/// Columns that a tile of a product keeps at hand, about: the left operand is loaded once for each so many columns of the result.
+const TILE: usize = 32;
+
+/// A range of a buffer that a dispatch reads and that should be in the staging texture when it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Staged {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// The first word, a multiple of 4.
+    pub start: usize,
+    /// Words, a multiple of 4.
+    pub len: usize,
+}
+
+impl Staged {
+    /// Rows of the staging texture that it takes.
+    pub const fn rows(&self) -> usize {
+        self.len.div_ceil(STAGING_ROW_WORDS)
+    }
+}
+
+/// What is known of the reads of a buffer.
+#[derive(Debug, Clone, Copy)]
+struct Reads {
+    low: usize,
+    high: usize,
+    loads: usize,
+    floats: bool,
+}
+
+impl Dispatch {
+    /// What to stage of what it reads, in the order of the buffers, where at most so many rows of the staging texture may be taken: of each
+    /// buffer of f32 that is read often everything between the first and the last element that is read.
+    pub fn staged(&self, buffers: &[Buffer], rows_max: usize) -> Vec<Staged> {
+        let mut reads: BTreeMap<BufferId, Reads> = BTreeMap::new();
+        let mut note = |buffer: BufferId, (low, high): (i64, i64), loads: usize, floats: bool| {
+            let len = buffers[buffer.index()].len;
+            let clamp = |word: i64| usize::try_from(word).unwrap_or(0).min(len);
+            let (low, high) = (clamp(low), clamp(high.saturating_add(1)));
+            let of = reads.entry(buffer).or_insert(Reads { low, high, loads: 0, floats });
+            *of = Reads {
+                low: of.low.min(low),
+                high: of.high.max(high),
+                loads: of.loads + loads,
+                floats: of.floats && floats,
+            };
+        };
+        for kernel in &self.kernels {
+            let points: usize = kernel.space.iter().product();
+            if points == 0 {
+                continue;
+            }
+            for (at, operand) in kernel.operands.iter().enumerate() {
+                let (low, mut high) = extent(&operand.index, &kernel.space);
+                if let Some(row) = operand.row {
+                    high += int(row.rows.saturating_sub(1) * row.stride);
+                }
+                let times = kernel.body.iter().filter(|inst| **inst == Inst::Load(at)).count();
+                note(operand.buffer, (low, high), times * loaded(&operand.index, kernel), operand.dtype == DType::F32);
+            }
+            match &kernel.kind {
+                Kind::Map | Kind::Rows => {}
+                Kind::Scatter(scatter) => note(scatter.index.buffer, (0, i64::MAX - 1), 0, false),
+                Kind::MatMul(matmul) => {
+                    let MatMul { batch, m, n, k, k_chunk: _, a, b } = matmul;
+                    let outer: usize = batch.iter().product();
+                    note(a.place.buffer, spread(a, batch, (*m, *k)), outer * m * k * n.div_ceil(TILE), true);
+                    note(b.place.buffer, spread(b, batch, (*k, *n)), outer * k * n * m.div_ceil(TILE), true);
+                }
+            }
+        }
+        let mut wanted: Vec<(usize, Staged)> = vec![];
+        for (buffer, Reads { low, high, loads, floats }) in reads {
+            let (start, end) = (low / 4 * 4, high.next_multiple_of(4));
+            let worth = loads >= LOADS_MIN && loads.saturating_mul(WORDS_PER_LOAD_MAX) >= end - start;
+            if floats && low < high && worth {
+                wanted.push((loads, Staged { buffer, start, len: end - start }));
+            }
+        }
+        // What is read most comes first, where not all of it has room.
+        wanted.sort_by_key(|(loads, staged)| (std::cmp::Reverse(*loads), *staged));
+        let mut rows = rows_max;
+        wanted.retain(|(_, staged)| {
+            let fits = staged.rows() <= rows;
+            rows -= if fits { staged.rows() } else { 0 };
+            fits
+        });
+        let mut staged: Vec<Staged> = wanted.into_iter().map(|(_, staged)| staged).collect();
+        staged.sort_unstable();
+        staged
+    }
+}
+
+impl Dispatch {
+    /// The dispatch in pieces that run one after another, so that what each wants to stage fits into so many rows: a map over one axis, such
+    /// as the optimizer's over all parameters, can be cut; anything else stays whole.
+    pub fn pieces(&self, buffers: &[Buffer], rows_max: usize) -> Vec<Self> {
+        let whole = || vec![self.clone()];
+        let ([kernel], true) = (&self.kernels[..], rows_max > 0) else { return whole() };
+        let ([points], Kind::Map) = (&kernel.space[..], &kernel.kind) else { return whole() };
+        let wanted = self.staged(buffers, usize::MAX);
+        let rows: usize = wanted.iter().map(Staged::rows).sum();
+        // Each range may take a row more than its share.
+        let room = rows_max.saturating_sub(wanted.len());
+        if rows <= rows_max || room == 0 {
+            return whole();
+        }
+        let len = points.div_ceil(rows.div_ceil(room)).next_multiple_of(STAGING_ROW_WORDS);
+        let starts = (0..*points).step_by(len);
+        let pieces =
+            starts.map(|start| piece(kernel, start, len.min(points - start)).map(|k| Self { kernels: vec![k] }));
+        pieces.collect::<Option<_>>().unwrap_or_else(whole)
+    }
+}
+
+/// The part of a map over one axis from a point on, if its index functions allow it.
+fn piece(kernel: &Kernel, start: usize, len: usize) -> Option<Kernel> {
+    let mut kernel = Kernel { space: vec![len], ..kernel.clone() };
+    for operand in &mut kernel.operands {
+        shift(&mut operand.index, start)?;
+        operand.guards.iter_mut().try_for_each(|guard| shift(&mut guard.index, start))?;
+    }
+    for inst in &mut kernel.body {
+        match inst {
+            Inst::Coord(index) | Inst::RandomBits { index, state: _, stream: _ } => shift(index, start)?,
+            Inst::Guard(guard) => shift(&mut guard.index, start)?,
+            Inst::Const(..)
+            | Inst::Load(_)
+            | Inst::Acc
+            | Inst::Fold(..)
+            | Inst::Unary(..)
+            | Inst::Binary(..)
+            | Inst::Compare(..)
+            | Inst::Select(..)
+            | Inst::Cast(..) => {}
+        }
+    }
+    kernel.stores.iter_mut().for_each(|store| store.place.offset += start);
+    Some(kernel)
+}
+
+/// Makes an index function of one axis count from a point on. `None` where it is not a function of the same form.
+fn shift(index: &mut Index, start: usize) -> Option<()> {
+    for Term { coefficient, axis: _, divisor, modulus } in &index.terms {
+        let steps = start / divisor;
+        let whole = start.is_multiple_of(*divisor);
+        match modulus {
+            None if whole => index.offset += coefficient * int(steps),
+            Some(modulus) if whole && steps.is_multiple_of(*modulus) => {}
+            None | Some(_) => return None,
+        }
+    }
+    Some(())
+}
+
+impl Target {
+    /// Rows of the staging texture, at most.
+    pub const fn staging_rows_max(&self) -> usize {
+        self.staging_bytes_max / (4 * STAGING_ROW_WORDS)
+    }
+}
+
+/// Rows of a staging texture that serves entries of dispatches, within a limit: as many as what is staged in an entry takes together, so
+/// that what is read twice can stay.
+pub(crate) fn rows_for<'a>(
+    entries: impl Iterator<Item = &'a [Dispatch]>,
+    buffers: &[Buffer],
+    rows_max: usize,
+) -> usize {
+    let of_entry = |dispatches: &[Dispatch]| {
+        let mut staged: Vec<Staged> = dispatches
+            .iter()
+            .flat_map(|dispatch| dispatch.pieces(buffers, rows_max))
+            .flat_map(|piece| piece.staged(buffers, rows_max))
+            .collect();
+        staged.sort_unstable();
+        staged.dedup();
+        staged.iter().map(Staged::rows).sum::<usize>()
+    };
+    entries.map(of_entry).max().unwrap_or(0).min(rows_max)
+}
+
+/// How often an operand's index is computed by a kernel: once for each combination of the coordinates that it depends on, where kernels hoist
+/// what does not change; that is a lower bound.
+fn loaded(index: &Index, kernel: &Kernel) -> usize {
+    let depends = |axis: &usize| index.terms.iter().any(|term| term.axis == *axis);
+    (0..kernel.space.len()).filter(depends).map(|axis| kernel.space[axis]).product()
+}
+
+/// The least and the largest value of an index function over a space without empty axes.
+fn extent(index: &Index, space: &[usize]) -> (i64, i64) {
+    index.terms.iter().fold((index.offset, index.offset), |(low, high), term| {
+        let mut last = (space[term.axis] - 1) / term.divisor;
+        if let Some(modulus) = term.modulus {
+            last = last.min(modulus - 1);
+        }
+        let reach = term.coefficient * int(last);
+        (low + reach.min(0), high + reach.max(0))
+    })
+}
+
+/// The first and the last word of a matrix of the given rows and columns, and of all its batches.
+fn spread(matrix: &Matrix, batch: &[usize], (rows, columns): (usize, usize)) -> (i64, i64) {
+    let Matrix { place, transposed, leading, batch_strides } = matrix;
+    let (stored, along) = if *transposed { (columns, rows) } else { (rows, columns) };
+    let inside = stored.saturating_sub(1) * leading + along.saturating_sub(1);
+    let outside: usize = batch.iter().zip(batch_strides).map(|(size, stride)| size.saturating_sub(1) * stride).sum();
+    (int(place.offset), int(place.offset + inside + outside))
+}
+
+fn int(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+#[path = "staging_tests.rs"]
+mod tests;
