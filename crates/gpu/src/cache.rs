@@ -24,6 +24,8 @@ const MAGIC: [u8; 8] = *b"wgradpc1";
 const HEADER_BYTES: usize = 24;
 /// A file larger than this is left alone: no driver needs as much.
 const BYTES_MAX: u64 = 256 << 20;
+/// What has grown beyond this, with every program that ran, is begun anew.
+const KEPT_BYTES_MAX: usize = 64 << 20;
 
 /// The folder for compiled pipelines, if they are to be kept.
 pub(crate) fn folder() -> Option<PathBuf> {
@@ -66,6 +68,10 @@ fn folder_in(family: Family, variable: impl Fn(&str) -> Option<OsString>) -> Opt
 /// What a file holds, if there is one and it is whole.
 pub(crate) fn load(path: &Path) -> Option<Vec<u8>> {
     match read(path) {
+        Ok(data) if data.len() > KEPT_BYTES_MAX => {
+            log::info!("compiled pipelines in {} have become too many and are replaced", path.display());
+            None
+        }
         Ok(data) => Some(data),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {

@@ -120,7 +120,7 @@ impl Choice {
             ProductForm::Subgroup => capabilities.subgroup_size.is_some_and(|lanes| {
                 rows.is_multiple_of(lanes)
                     && columns.is_multiple_of(4 * lanes)
-                    && rows * columns <= VECTORS_MAX * 4 * lanes
+                    && rows.saturating_mul(columns) <= VECTORS_MAX * 4 * lanes
                     && n.is_multiple_of(4)
                     && is_aligned(a)
                     && is_aligned(b)
@@ -133,7 +133,7 @@ impl Choice {
     /// Tiles that a product has.
     pub(crate) fn tiles(self, matmul: &MatMul) -> usize {
         let outer = matmul.splits() * matmul.batch.iter().product::<usize>();
-        matmul.m.div_ceil(self.rows) * matmul.n.div_ceil(self.columns) * outer
+        matmul.m.div_ceil(self.rows.max(1)) * matmul.n.div_ceil(self.columns.max(1)) * outer
     }
 }
 

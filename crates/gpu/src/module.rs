@@ -200,6 +200,10 @@ fn module(dispatch: &Dispatch, staging: Staging, capabilities: &Capabilities, la
         base += kernel.argument_words();
     }
 
+    if !staging.ranges.is_empty() && !shared.slots.binds_staging() {
+        // Later dispatches rely on what is copied for this one.
+        return Err("it stages what it does not read".to_owned());
+    }
     // Blocks too large for a uniform binding are read from a storage binding.
     let space = if bytes <= capabilities.uniform_bytes_max { "uniform" } else { "storage, read" };
     let mut declarations = format!("@group(0) @binding(0) var<{space}> args: array<vec4u, {}>;\n", bytes / 16);
@@ -228,7 +232,7 @@ fn module(dispatch: &Dispatch, staging: Staging, capabilities: &Capabilities, la
         subgroups: shared.subgroups,
         grid,
         bindings: shared.slots.layout(),
-        staging: if shared.slots.binds_staging() { staging } else { Staging::default() },
+        staging,
         forms,
         choices,
         groups: group_counts,

@@ -15,7 +15,7 @@ const WIDTH: usize = STAGING_ROW_WORDS / 4;
 #[expect(clippy::cast_possible_truncation, reason = "a constant of 16 KiB")]
 pub(crate) const ROW_BYTES: u32 = STAGING_ROW_WORDS as u32 * 4;
 /// Bytes of the texture, at most.
-const BYTES_MAX: usize = 16 << 20;
+const BYTES_MAX: usize = 8 << 20;
 
 /// Bytes that a device's staging texture may have: 0 where buffers are read as fast, which is everywhere but on lavapipe.
 pub(crate) fn bytes_max(info: &DeviceInfo) -> usize {
@@ -60,7 +60,7 @@ impl Staging {
     /// The kernels with their reads moved to the texture.
     pub(crate) fn moved(&self, dispatch: &Dispatch) -> Dispatch {
         let mut dispatch = dispatch.clone();
-        for kernel in &mut dispatch.kernels {
+        for kernel in dispatch.kernels.iter_mut().filter(|kernel| kernel.walked().is_some()) {
             self.move_reads(kernel);
         }
         dispatch

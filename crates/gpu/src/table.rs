@@ -140,8 +140,8 @@ impl Quantity {
             Self::N => *n,
             Self::K => *k,
             Self::Batch => batch,
-            Self::Results => m * n,
-            Self::Work => batch * m * n * k,
+            Self::Results => m.saturating_mul(*n),
+            Self::Work => batch.saturating_mul(*m).saturating_mul(*n).saturating_mul(*k),
             Self::Tiles => choice.tiles(matmul),
         }
     }
@@ -224,7 +224,7 @@ pub(crate) fn choose(matmul: &MatMul, capabilities: &Capabilities, size: Option<
     rules
         .iter()
         .find(|rule| {
-            fits(rule.choice) && rule.holds(matmul, capabilities.class) && rule.choice.is_possible(matmul, capabilities)
+            fits(rule.choice) && rule.choice.is_possible(matmul, capabilities) && rule.holds(matmul, capabilities.class)
         })
         .map_or(Choice::LAST_RESORT, |rule| rule.choice)
 }

@@ -60,22 +60,24 @@ impl Dispatch {
             *of = Reads {
                 low: of.low.min(low),
                 high: of.high.max(high),
-                loads: of.loads + loads,
+                loads: of.loads.saturating_add(loads),
                 floats: of.floats && floats,
             };
         };
         for kernel in &self.kernels {
-            let points: usize = kernel.space.iter().product();
-            if points == 0 {
-                continue;
-            }
+            let Some(space) = kernel.walked() else { continue };
             for (at, operand) in kernel.operands.iter().enumerate() {
-                let (low, mut high) = extent(&operand.index, &kernel.space);
+                let (low, mut high) = extent(&operand.index, &space);
                 if let Some(row) = operand.row {
                     high += int(row.rows.saturating_sub(1) * row.stride);
                 }
                 let times = kernel.body.iter().filter(|inst| **inst == Inst::Load(at)).count();
-                note(operand.buffer, (low, high), times * loaded(&operand.index, kernel), operand.dtype == DType::F32);
+                note(
+                    operand.buffer,
+                    (low, high),
+                    times.saturating_mul(loaded(&operand.index, &space)),
+                    operand.dtype == DType::F32,
+                );
             }
             match &kernel.kind {
                 Kind::Map | Kind::Rows => {}
@@ -83,8 +85,9 @@ impl Dispatch {
                 Kind::MatMul(matmul) => {
                     let MatMul { batch, m, n, k, k_chunk: _, a, b } = matmul;
                     let outer: usize = batch.iter().product();
-                    note(a.place.buffer, spread(a, batch, (*m, *k)), outer * m * k * n.div_ceil(TILE), true);
-                    note(b.place.buffer, spread(b, batch, (*k, *n)), outer * k * n * m.div_ceil(TILE), true);
+                    let times = |sizes: [usize; 3]| sizes.into_iter().fold(outer, usize::saturating_mul);
+                    note(a.place.buffer, spread(a, batch, (*m, *k)), times([*m, *k, n.div_ceil(TILE)]), true);
+                    note(b.place.buffer, spread(b, batch, (*k, *n)), times([*k, *n, m.div_ceil(TILE)]), true);
                 }
             }
         }
@@ -172,6 +175,17 @@ fn shift(index: &mut Index, start: usize) -> Option<()> {
     Some(())
 }
 
+impl Kernel {
+    /// The space as far as anything is read in it: `None` for no points. What belongs to a row is read even if the row has no elements.
+    pub fn walked(&self) -> Option<Vec<usize>> {
+        let mut space = self.space.clone();
+        if let (Kind::Rows, Some(row)) = (&self.kind, space.last_mut()) {
+            *row = (*row).max(1);
+        }
+        (!space.contains(&0)).then_some(space)
+    }
+}
+
 impl Target {
     /// Rows of the staging texture, at most.
     pub const fn staging_rows_max(&self) -> usize {
@@ -201,9 +215,9 @@ pub(crate) fn rows_for<'a>(
 
 /// How often an operand's index is computed by a kernel: once for each combination of the coordinates that it depends on, where kernels hoist
 /// what does not change; that is a lower bound.
-fn loaded(index: &Index, kernel: &Kernel) -> usize {
+fn loaded(index: &Index, space: &[usize]) -> usize {
     let depends = |axis: &usize| index.terms.iter().any(|term| term.axis == *axis);
-    (0..kernel.space.len()).filter(depends).map(|axis| kernel.space[axis]).product()
+    (0..space.len()).filter(depends).map(|axis| space[axis]).product()
 }
 
 /// The least and the largest value of an index function over a space without empty axes.

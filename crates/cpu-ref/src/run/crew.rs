@@ -1,8 +1,8 @@
 //! The stages of a run, shared out among threads.
 //!
 //! The threads are woken once a run, not once a kernel. The one that asked for the run leads: it opens the stages one after another
-//! and works itself; the others help as long as they get hold of jobs. Nothing waits for a helper that has not taken a job, so a run
-//! ends even if no other thread ever comes.
+//! and works itself; the others help as long as they get hold of jobs. The leader waits for no helper that has not taken a job; only
+//! who calls from outside of the pool then waits until the pool has looked at the helpers' calls, which find nothing left to do.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 

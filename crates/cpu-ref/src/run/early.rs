@@ -4,6 +4,7 @@
 //! need not: as soon as the gradient of a piece is known and nothing reads the parameters' old values any more, the piece can be
 //! updated, while other threads multiply, or by the very thread that has just computed the gradient and has it in its cache.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use wgrad_core::plan::{Kernel, Kind};
@@ -17,6 +18,9 @@ const UNITS_MOST: usize = 1024;
 
 /// Elements of a piece that is a job of its own.
 const PIECE: usize = 8192;
+
+/// The share of a pass, one in so many parts, that may go behind one job.
+const SHARE_BEHIND: usize = 8;
 
 /// Where a part of a pass goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,13 +58,25 @@ pub(super) fn advance(
         before.extend((0..jobs.len()).filter(|&job| !jobs[job].is_apart(&all)).map(|job| (stage, job)));
     }
     let unit = tiles.div_ceil(UNITS_MOST);
+    let piece = (PIECE / code.columns).max(1);
+    let mut behind: BTreeMap<(usize, usize), usize> = BTreeMap::new();
     let mut pieces: Vec<(Destination, Range<usize>)> = Vec::new();
     for from in (0..tiles).step_by(unit) {
         let part = from..(from + unit).min(tiles);
-        let destination = destination(touched, &before, &footprint(&part), own);
+        let mut destination = destination(touched, &before, &footprint(&part), own);
         let most = match destination {
-            Destination::Behind { .. } => tiles,
-            Destination::Beside { .. } => (PIECE / code.columns).max(1),
+            Destination::Behind { stage, job } => {
+                let load = behind.entry((stage, job)).or_default();
+                *load += part.len();
+                if *load > piece.max(tiles / SHARE_BEHIND) {
+                    // What all parts wait for, such as the factor of a clipped norm, would leave the pass to one thread.
+                    destination = Destination::Beside { stage: stage + 1 };
+                    piece
+                } else {
+                    tiles
+                }
+            }
+            Destination::Beside { .. } => piece,
         };
         match pieces.last_mut() {
             Some((last, range)) if *last == destination && part.end - range.start <= most => range.end = part.end,

@@ -259,7 +259,7 @@ impl Trainer {
         let looked_at = course.display.shows_running_loss() || fit.on_non_finite != OnNonFinite::Ignore;
         let report = self.epoch_with(train, begun, |trainer, weight| {
             course.display.step();
-            if looked_at && let Some(loss) = running.after_step(trainer.step, weight, |tag| trainer.late_losses(tag))? {
+            if looked_at && let Some(loss) = running.after_step(weight, |tag| trainer.late_losses(tag))? {
                 course.display.running_loss(loss);
                 if after_look(loss, fit.on_non_finite) == Control::Stop {
                     return Ok(Control::Stop);

@@ -1,5 +1,6 @@
 //! The running loss of an epoch, read now and then while the steps go on.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use wgrad_core::plan::Source;
@@ -15,7 +16,7 @@ const BETWEEN: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct RunningLoss {
     last: Instant,
-    /// The step after which the loss was asked for, and what the rows up to there weigh.
+    /// The tag under which the loss was asked for, and what the rows up to there weigh.
     asked: Option<(u64, f64)>,
 }
 
@@ -28,7 +29,6 @@ impl RunningLoss {
     /// `read` asks for the sum of the losses under a tag, and gives what was asked for under an earlier one.
     pub(super) fn after_step(
         &mut self,
-        step: u64,
         weight: f64,
         read: impl FnOnce(u64) -> Result<Option<(f64, u64)>, Error>,
     ) -> Result<Option<f64>, Error> {
@@ -36,14 +36,17 @@ impl RunningLoss {
             return Ok(None);
         }
         self.last = Instant::now();
-        let arrived = read(step)?;
+        // Steps may be taken again, after a return to an earlier state; tags never are.
+        static LOOKS: AtomicU64 = AtomicU64::new(0);
+        let look = LOOKS.fetch_add(1, Ordering::Relaxed);
+        let arrived = read(look)?;
         let Some((sum, tag)) = arrived else {
-            self.asked.get_or_insert((step, weight));
+            self.asked.get_or_insert((look, weight));
             return Ok(None);
         };
-        // Of a step that is neither is what an earlier epoch left on its way.
-        let known = [Some((step, weight)), self.asked.replace((step, weight))];
-        let of = known.into_iter().flatten().find(|(step, _)| *step == tag);
+        // Of neither tag is what an earlier epoch left on its way. Rows that weigh nothing have no mean.
+        let known = [Some((look, weight)), self.asked.replace((look, weight))];
+        let of = known.into_iter().flatten().find(|(known, weight)| *known == tag && *weight != 0.0);
         Ok(of.map(|(_, weight)| sum / weight))
     }
 }
@@ -67,7 +70,7 @@ mod tests {
     fn a_sum_is_divided_by_the_weight_of_its_own_step() {
         let Some(before) = Instant::now().checked_sub(2 * BETWEEN) else { return };
         let mut running = RunningLoss { last: before, asked: None };
-        let mut on_its_way: Option<(f64, u64)> = Some((77.0, 3));
+        let mut on_its_way: Option<(f64, u64)> = Some((77.0, u64::MAX));
         // Each step adds a loss of 2 per row, of 10 rows.
         let mut look = |running: &mut RunningLoss, step: u64, arrives: bool| {
             running.last = before;
@@ -77,27 +80,29 @@ mod tests {
                 on_its_way.get_or_insert((2.0 * weight, tag));
                 Ok(arrived)
             };
-            running.after_step(step, weight, read).unwrap()
+            running.after_step(weight, read).unwrap()
         };
         assert_eq!(look(&mut running, 5, true), None, "it is of an earlier epoch");
         assert_eq!(look(&mut running, 6, false), None);
         assert_eq!(look(&mut running, 8, true), Some(2.0), "asked for after step 5");
         assert_eq!(look(&mut running, 9, true), Some(2.0), "asked for after step 8");
-        assert_eq!(running.asked, Some((9, 90.0)));
+        assert_eq!(running.asked.map(|(_, weight)| weight), Some(90.0));
         assert!(running.last > before);
     }
 
     #[test]
     fn nothing_is_asked_for_before_it_is_time() {
         let mut running = RunningLoss { last: Instant::now() + BETWEEN, asked: None };
-        let early = running.after_step(1, 1.0, |_| panic!("it was asked"));
+        let early = running.after_step(1.0, |_| panic!("it was asked"));
         assert_eq!(early.unwrap(), None);
     }
 
     #[test]
     fn what_is_read_at_once_is_of_this_step() {
         let Some(before) = Instant::now().checked_sub(2 * BETWEEN) else { return };
-        let mut running = RunningLoss { last: before, asked: Some((1, 5.0)) };
-        assert_eq!(running.after_step(4, 8.0, |tag| Ok(Some((4.0, tag)))).unwrap(), Some(0.5));
+        let mut running = RunningLoss { last: before, asked: Some((u64::MAX, 5.0)) };
+        assert_eq!(running.after_step(8.0, |tag| Ok(Some((4.0, tag)))).unwrap(), Some(0.5));
+        running.last = before;
+        assert_eq!(running.after_step(0.0, |tag| Ok(Some((0.0, tag)))).unwrap(), None, "nothing weighs anything");
     }
 }

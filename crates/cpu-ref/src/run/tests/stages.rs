@@ -39,6 +39,17 @@ fn a_pass_goes_behind_the_only_job_that_it_waits_for() {
     assert_eq!(jobs(kernels), [vec![1, 1, 1], vec![1, 0, 1]]);
 }
 
+/// As an optimizer's pass after its gradients' norm: behind the only job that it waits for, one thread would have all of it.
+#[test]
+fn a_long_pass_that_waits_for_one_number_is_shared_out() {
+    let len = 200_000;
+    let body = vec![Inst::Load(0), Inst::Load(1), Inst::Binary(Binary::Mul, value(0), value(1))];
+    let operands = vec![operand(1, linear(0, &[0])), operand(2, linear(0, &[1]))];
+    let scaled = kernel("scaled", &[len], Kind::Map, operands, body, vec![store(2, 3, 0)]);
+    let [_, made] = jobs(vec![vec![pass(0, 1, 0, 1)], vec![scaled]]);
+    assert!(made[0] == 1 && made[1] >= 8, "{made:?}");
+}
+
 #[test]
 fn a_pass_that_waits_for_several_jobs_goes_beside_the_next_stage() {
     let first = vec![pass(0, 2, 0, 4000), pass(1, 3, 0, 4000)];
