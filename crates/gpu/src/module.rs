@@ -70,7 +70,9 @@ pub struct Module {
     pub grid: [u32; 2],
     /// The buffers at binding 1 and following, each with whether it is written. Binding 0 is the block of arguments.
     pub bindings: Vec<(BufferId, bool)>,
-    /// What is read through the staging texture, which is bound after the buffers.
+    /// Whether the code reads the staging texture, which then is bound after the buffers.
+    pub reads_staging: bool,
+    /// What is copied to the staging texture before it, or is there.
     pub staging: Staging,
     /// The block of arguments.
     pub arguments: Vec<u32>,
@@ -200,10 +202,6 @@ fn module(dispatch: &Dispatch, staging: Staging, capabilities: &Capabilities, la
         base += kernel.argument_words();
     }
 
-    if !staging.ranges.is_empty() && !shared.slots.binds_staging() {
-        // Later dispatches rely on what is copied for this one.
-        return Err("it stages what it does not read".to_owned());
-    }
     // Blocks too large for a uniform binding are read from a storage binding.
     let space = if bytes <= capabilities.uniform_bytes_max { "uniform" } else { "storage, read" };
     let mut declarations = format!("@group(0) @binding(0) var<{space}> args: array<vec4u, {}>;\n", bytes / 16);
@@ -232,6 +230,7 @@ fn module(dispatch: &Dispatch, staging: Staging, capabilities: &Capabilities, la
         subgroups: shared.subgroups,
         grid,
         bindings: shared.slots.layout(),
+        reads_staging: shared.slots.binds_staging(),
         staging,
         forms,
         choices,

@@ -171,7 +171,7 @@ fn layout(gpu: &Gpu, module: &Module) -> wgpu::BindGroupLayout {
     for (position, (_, written)) in module.bindings.iter().enumerate() {
         entries.push(entry(position + 1, wgpu::BufferBindingType::Storage { read_only: !written }));
     }
-    if !module.staging.ranges.is_empty() {
+    if module.reads_staging {
         let ty = wgpu::BindingType::StorageTexture {
             access: wgpu::StorageTextureAccess::ReadOnly,
             format: wgpu::TextureFormat::Rgba32Float,

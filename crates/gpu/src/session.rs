@@ -118,7 +118,7 @@ impl GpuSession {
                             });
                         }
                         if let (Some((_, view)), Ok(binding)) = (&texture, u32::try_from(entries.len()))
-                            && !module.staging.ranges.is_empty()
+                            && module.reads_staging
                         {
                             let resource = wgpu::BindingResource::TextureView(view);
                             entries.push(wgpu::BindGroupEntry { binding, resource });
