@@ -1,7 +1,7 @@
 // One dispatch: independent kernels side by side, told apart by the number of the workgroup.
 //
-// `args` is the dispatch's block of argument words. Each kernel's words start with: the number of the first workgroup that is
-// not its own, the width of the grid, a zero, the number of its first workgroup.
+// `args` is the dispatch's block of argument words, those of each kernel from `at` on. They start with: the number of the first workgroup
+// that is not its own, the width of the grid, a zero, the number of its first workgroup. Kernels that differ in their words only share a part.
 
 //# hole bindings
 @group(0) @binding(0) var<uniform> args: array<vec4u, 1>;
@@ -9,7 +9,7 @@
 //# end
 
 //# hole parts
-fn part_0(group: u32, lane: u32) {
+fn part_0(group: u32, lane: u32, at: u32) {
     b0[group * 64u + lane] = lane;
 }
 //# end
@@ -30,7 +30,7 @@ fn main(@builtin(workgroup_id) id: vec3u,
     //# end
     //# hole choose
     if (group < args[0u].x) {
-        part_0(group - args[0u].w, lane);
+        part_0(group - args[0u].w, lane, 0u);
     }
     //# end
 }

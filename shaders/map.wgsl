@@ -6,13 +6,13 @@
 @group(0) @binding(1) var<storage, read_write> b0: array<f32>;
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
-    part(id.x, lane);
+    part(id.x, lane, 0u);
 }
 //# end
 
-fn part(group: u32, lane: u32) {
+fn part(group: u32, lane: u32, at: u32) {
     //# hole names
-    let count = args[1u].x;
+    let count = args[at + 1u].x;
     let run = 1u;
     let size = 64u;
     //# end

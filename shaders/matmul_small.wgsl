@@ -8,15 +8,15 @@
 @group(0) @binding(3) var<storage, read_write> b2: array<f32>;
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
-    part(id.x, lane);
+    part(id.x, lane, 0u);
 }
 //# end
 
-fn part(group: u32, lane: u32) {
+fn part(group: u32, lane: u32, at: u32) {
     //# hole names
-    let count = args[1u].x;
-    let columns = args[1u].y;
-    let k_end = args[1u].z;
+    let count = args[at + 1u].x;
+    let columns = args[at + 1u].y;
+    let k_end = args[at + 1u].z;
     let k_whole = k_end & 0xfffffffcu;
     let size = 64u;
     //# end

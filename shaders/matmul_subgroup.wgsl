@@ -9,13 +9,13 @@
 @group(0) @binding(3) var<storage, read_write> b2: array<vec4f>;
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-    part(id.x, lane);
+    part(id.x, lane, 0u);
 }
 //# end
 
-fn part(group: u32, lane: u32) {
+fn part(group: u32, lane: u32, at: u32) {
     //# hole names
-    let k_end = args[1u].z;
+    let k_end = args[at + 1u].z;
     //# end
     // Which tile, addresses that do not change, and the accumulators.
     //# hole start

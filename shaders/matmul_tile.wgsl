@@ -10,13 +10,13 @@
 var<workgroup> scratch: array<vec4f, 512>;
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
-    part(id.x, lane);
+    part(id.x, lane, 0u);
 }
 //# end
 
-fn part(group: u32, lane: u32) {
+fn part(group: u32, lane: u32, at: u32) {
     //# hole names
-    let k_end = args[1u].z;
+    let k_end = args[at + 1u].z;
     //# end
     // Which tile, which block this invocation loads, and the accumulators.
     //# hole start

@@ -7,14 +7,14 @@
 @group(0) @binding(2) var<storage, read_write> b1: array<f32>;
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
-    part(id.x, lane);
+    part(id.x, lane, 0u);
 }
 //# end
 
-fn part(group: u32, lane: u32) {
+fn part(group: u32, lane: u32, at: u32) {
     //# hole names
-    let count = args[1u].x;
-    let row_length = args[1u].y;
+    let count = args[at + 1u].x;
+    let row_length = args[at + 1u].y;
     let size = 64u;
     //# end
     let item = group * size + lane;

@@ -19,13 +19,13 @@ fn tree_sum(x: f32, lane: u32) -> f32 {
 }
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
-    part(id.x, lane);
+    part(id.x, lane, 0u);
 }
 //# end
 
-fn part(group: u32, lane: u32) {
+fn part(group: u32, lane: u32, at: u32) {
     //# hole names
-    let row_length = args[1u].y;
+    let row_length = args[at + 1u].y;
     let size = 64u;
     //# end
     let item = group;

@@ -112,12 +112,14 @@ mod tests {
     fn a_high_rate_needs_a_warm_up() {
         let (data, _) = wgrad_examples::digits().unwrap();
         let device = cpu().unwrap();
-        for seed in [0, 2] {
+        let mut thrown = 0;
+        for seed in 0..SEEDS {
             let [with, without] = with_and_without(&device, &data, seed).unwrap();
             assert!(last(&with) < 0.1, "seed {seed}: {with:?}");
-            // A loss that is no number has not been trained, either.
-            assert!(last(&without).is_nan() || last(&without) > 1.0, "seed {seed}: {without:?}");
+            // Which seeds these are hangs on the last bits. A loss that is no number has not been trained, either.
+            thrown += u32::from(last(&without).is_nan() || last(&without) > 1.0);
         }
+        assert!(thrown > 0, "all were trained without");
     }
 
     #[test]

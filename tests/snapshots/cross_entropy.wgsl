@@ -108,17 +108,17 @@ fn log_f32(x: f32) -> f32 {
     return keep_nan_f32(bitcast<f32>(select(defined, u32(0x7fc00000u), x < f32(0.0))), x);
 }
 
-fn part_0(group: u32, lane: u32) {
-    let n4 = args[1u].x;
-    let n5 = args[1u].y;
-    let n6 = args[1u].z;
-    let n7 = args[1u].w;
-    let n8 = args[2u].x;
-    let n9 = args[2u].y;
-    let n10 = args[2u].z;
-    let n11 = args[2u].w;
-    let n12 = args[3u].x;
-    let n13 = args[3u].y;
+fn part_0(group: u32, lane: u32, at: u32) {
+    let n4 = args[at + 1u].x;
+    let n5 = args[at + 1u].y;
+    let n6 = args[at + 1u].z;
+    let n7 = args[at + 1u].w;
+    let n8 = args[at + 2u].x;
+    let n9 = args[at + 2u].y;
+    let n10 = args[at + 2u].z;
+    let n11 = args[at + 2u].w;
+    let n12 = args[at + 3u].x;
+    let n13 = args[at + 3u].y;
     let row_length = n5;
     let size = 64u;
     let count = n4;
@@ -132,8 +132,8 @@ fn part_0(group: u32, lane: u32) {
         let v19 = 0.03125f;
         let v20 = v18 * v19;
         let v23 = -(v20);
-        var f1_0 = vec4f(bitcast<f32>(4286578688u | args[0u].z));
-        var t1 = bitcast<f32>(4286578688u | args[0u].z);
+        var f1_0 = vec4f(bitcast<f32>(4286578688u | args[at].z));
+        var t1 = bitcast<f32>(4286578688u | args[at].z);
         var f14_0 = vec4f(0.0);
         var t14 = 0.0;
         for (var j = 0u; j < (n5 & 0xfffffffcu); j += 4u) {
@@ -226,6 +226,6 @@ fn part_0(group: u32, lane: u32) {
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
     let group = id.y * args[0u].y + id.x;
     if (group < args[0u].x) {
-        part_0(group - args[0u].w, lane);
+        part_0(group - args[0u].w, lane, 0u);
     }
 }

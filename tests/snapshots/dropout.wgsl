@@ -62,17 +62,25 @@ fn philox(counter: vec4u, key: vec2u) -> vec4u {
     return philox_round(c9, key + 9u * step);
 }
 
-fn part_0(group: u32, lane: u32) {
-    let n4 = args[1u].x;
-    let n5 = args[1u].y;
-    let n6 = args[1u].z;
-    let n7 = args[1u].w;
-    let n8 = args[2u].x;
-    let n9 = args[2u].y;
-    let n10 = args[2u].z;
-    let n11 = args[2u].w;
-    let n12 = args[3u].x;
-    let n13 = args[3u].y;
+fn part_0(group: u32, lane: u32, at: u32) {
+    let n4 = args[at + 1u].x;
+    let n5 = args[at + 1u].y;
+    let n6 = args[at + 1u].z;
+    let n7 = args[at + 1u].w;
+    let n8 = args[at + 2u].x;
+    let n9 = args[at + 2u].y;
+    let n10 = args[at + 2u].z;
+    let n11 = args[at + 2u].w;
+    let n12 = args[at + 3u].x;
+    let n13 = args[at + 3u].y;
+    let v0 = get_u32_b0(n5);
+    let v1 = get_u32_b0(n6);
+    let v2 = get_u32_b0(n7);
+    let v3 = get_u32_b0(n8);
+    let v5 = 256u;
+    let v8 = 5.9604645e-8f;
+    let v10 = 0.75f;
+    let v15 = 1.3333334f;
     let count = n4;
     let run = 1u;
     let size = 64u;
@@ -82,22 +90,14 @@ fn part_0(group: u32, lane: u32) {
             break;
         }
         let x = chunk * 4u;
-        let v0 = get_u32_b0(n5);
-        let v1 = get_u32_b0(n6);
-        let v2 = get_u32_b0(n7);
-        let v3 = get_u32_b0(n8);
         let v4 = philox(vec4u((n10 + x) >> 2u, n11, v2, v3), vec2u(v0, v1));
-        let v5 = 256u;
         let v6 = v4 / max(vec4u(v5), vec4u(1u));
         let v7 = vec4f(v6);
-        let v8 = 5.9604645e-8f;
         let v9 = v7 * vec4f(v8);
-        let v10 = 0.75f;
         let v11 = select(vec4u(0u), vec4u(1u), v9 < vec4f(v10));
         let v12 = vec4f(v11);
         let v13 = get_vec4f_b0(n9 + x);
         let v14 = v12 * v13;
-        let v15 = 1.3333334f;
         let v16 = v14 * vec4f(v15);
         put_vec4f_b1(n12 + x, v16);
     }
@@ -107,6 +107,6 @@ fn part_0(group: u32, lane: u32) {
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
     let group = id.y * args[0u].y + id.x;
     if (group < args[0u].x) {
-        part_0(group - args[0u].w, lane);
+        part_0(group - args[0u].w, lane, 0u);
     }
 }

@@ -37,12 +37,12 @@ fn exp_vec4f(x: vec4f) -> vec4f {
     return keep_nan_vec4f((y * low) * high, x);
 }
 
-fn part_0(group: u32, lane: u32) {
-    let n4 = args[1u].x;
-    let n5 = args[1u].y;
-    let n6 = args[1u].z;
-    let n7 = args[1u].w;
-    let n8 = args[2u].x;
+fn part_0(group: u32, lane: u32, at: u32) {
+    let n4 = args[at + 1u].x;
+    let n5 = args[at + 1u].y;
+    let n6 = args[at + 1u].z;
+    let n7 = args[at + 1u].w;
+    let n8 = args[at + 2u].x;
     let count = n4;
     let run = 1u;
     let size = 64u;
@@ -70,6 +70,6 @@ fn part_0(group: u32, lane: u32) {
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
     let group = id.y * args[0u].y + id.x;
     if (group < args[0u].x) {
-        part_0(group - args[0u].w, lane);
+        part_0(group - args[0u].w, lane, 0u);
     }
 }

@@ -31,18 +31,18 @@ fn relu_vec4f(x: vec4f) -> vec4f {
     return keep_nan_vec4f(max(x, vec4f(0.0)), x);
 }
 
-fn part_0(group: u32, lane: u32) {
-    let n4 = args[1u].x;
-    let n5 = args[1u].y;
-    let n6 = args[1u].z;
-    let n7 = args[1u].w;
-    let n8 = args[2u].x;
-    let n9 = args[2u].y;
-    let n10 = args[2u].z;
-    let n11 = args[2u].w;
-    let n12 = args[3u].x;
-    let n13 = args[3u].y;
-    let n14 = args[3u].z;
+fn part_0(group: u32, lane: u32, at: u32) {
+    let n4 = args[at + 1u].x;
+    let n5 = args[at + 1u].y;
+    let n6 = args[at + 1u].z;
+    let n7 = args[at + 1u].w;
+    let n8 = args[at + 2u].x;
+    let n9 = args[at + 2u].y;
+    let n10 = args[at + 2u].z;
+    let n11 = args[at + 2u].w;
+    let n12 = args[at + 3u].x;
+    let n13 = args[at + 3u].y;
+    let n14 = args[at + 3u].z;
     let tile_j = group % n12;
     let tile_r = group / n12;
     let tile_i = tile_r % n11;
@@ -235,6 +235,6 @@ fn part_0(group: u32, lane: u32) {
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
     let group = id.y * args[0u].y + id.x;
     if (group < args[0u].x) {
-        part_0(group - args[0u].w, lane);
+        part_0(group - args[0u].w, lane, 0u);
     }
 }

@@ -15,17 +15,17 @@ fn get_vec4f_b0(i: u32) -> vec4f { return b0[i >> 2u]; }
 fn put_vec4f_b1(i: u32, v: vec4f) { b1[i >> 2u] = v; }
 var<workgroup> scratch: array<vec4f, 512>;
 
-fn part_0(group: u32, lane: u32) {
-    let n4 = args[1u].x;
-    let n5 = args[1u].y;
-    let n6 = args[1u].z;
-    let n7 = args[1u].w;
-    let n8 = args[2u].x;
-    let n9 = args[2u].y;
-    let n10 = args[2u].z;
-    let n11 = args[2u].w;
-    let n12 = args[3u].x;
-    let n13 = args[3u].y;
+fn part_0(group: u32, lane: u32, at: u32) {
+    let n4 = args[at + 1u].x;
+    let n5 = args[at + 1u].y;
+    let n6 = args[at + 1u].z;
+    let n7 = args[at + 1u].w;
+    let n8 = args[at + 2u].x;
+    let n9 = args[at + 2u].y;
+    let n10 = args[at + 2u].z;
+    let n11 = args[at + 2u].w;
+    let n12 = args[at + 3u].x;
+    let n13 = args[at + 3u].y;
     let tile_j = group % n12;
     let tile_r = group / n12;
     let tile_i = tile_r % n11;
@@ -144,6 +144,6 @@ fn part_0(group: u32, lane: u32) {
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
     let group = id.y * args[0u].y + id.x;
     if (group < args[0u].x) {
-        part_0(group - args[0u].w, lane);
+        part_0(group - args[0u].w, lane, 0u);
     }
 }

@@ -96,20 +96,20 @@ fn exp_vec4f(x: vec4f) -> vec4f {
     return keep_nan_vec4f((y * low) * high, x);
 }
 
-fn part_0(group: u32, lane: u32) {
-    let n4 = args[1u].x;
-    let n5 = args[1u].y;
-    let n6 = args[1u].z;
-    let n7 = args[1u].w;
-    let n8 = args[2u].x;
-    let n9 = args[2u].y;
+fn part_0(group: u32, lane: u32, at: u32) {
+    let n4 = args[at + 1u].x;
+    let n5 = args[at + 1u].y;
+    let n6 = args[at + 1u].z;
+    let n7 = args[at + 1u].w;
+    let n8 = args[at + 2u].x;
+    let n9 = args[at + 2u].y;
     let row_length = n5;
     let size = 64u;
     let item = group;
     let row = item;
     let v3 = 3.4028234663852886e38f;
     let v5 = 0.0f;
-    var f1_0 = vec4f(bitcast<f32>(4286578688u | args[0u].z));
+    var f1_0 = vec4f(bitcast<f32>(4286578688u | args[at].z));
     for (var j = lane * 4u; j < n5; j += 256u) {
         let v0_0 = get_vec4f_b0(n6 + n7 * row + j);
         f1_0 = max_vec4f(f1_0, v0_0);
@@ -142,6 +142,6 @@ fn part_0(group: u32, lane: u32) {
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
     let group = id.y * args[0u].y + id.x;
     if (group < args[0u].x) {
-        part_0(group - args[0u].w, lane);
+        part_0(group - args[0u].w, lane, 0u);
     }
 }

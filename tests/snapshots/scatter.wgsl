@@ -33,15 +33,15 @@ fn get_f32_b5(i: u32) -> f32 { return b5[i]; }
 @group(0) @binding(7) var<storage, read_write> b6: array<f32>;
 fn put_f32_b6(i: u32, v: f32) { b6[i] = v; }
 
-fn part_0(group: u32, lane: u32) {
-    let n4 = args[1u].x;
-    let n5 = args[1u].y;
-    let n6 = args[1u].z;
-    let n7 = args[1u].w;
-    let n8 = args[2u].x;
-    let n9 = args[2u].y;
-    let n10 = args[2u].z;
-    let n11 = args[2u].w;
+fn part_0(group: u32, lane: u32, at: u32) {
+    let n4 = args[at + 1u].x;
+    let n5 = args[at + 1u].y;
+    let n6 = args[at + 1u].z;
+    let n7 = args[at + 1u].w;
+    let n8 = args[at + 2u].x;
+    let n9 = args[at + 2u].y;
+    let n10 = args[at + 2u].z;
+    let n11 = args[at + 2u].w;
     let count = n4;
     let run = 1u;
     let size = 64u;
@@ -66,15 +66,15 @@ fn part_0(group: u32, lane: u32) {
     }
 }
 
-fn part_1(group: u32, lane: u32) {
-    let n4 = args[9u].x;
-    let n5 = args[9u].y;
-    let n6 = args[9u].z;
-    let n7 = args[9u].w;
-    let n8 = args[10u].x;
-    let n9 = args[10u].y;
-    let n10 = args[10u].z;
-    let n11 = args[10u].w;
+fn part_1(group: u32, lane: u32, at: u32) {
+    let n4 = args[at + 1u].x;
+    let n5 = args[at + 1u].y;
+    let n6 = args[at + 1u].z;
+    let n7 = args[at + 1u].w;
+    let n8 = args[at + 2u].x;
+    let n9 = args[at + 2u].y;
+    let n10 = args[at + 2u].z;
+    let n11 = args[at + 2u].w;
     let count = n4;
     let run = 1u;
     let size = 64u;
@@ -99,15 +99,15 @@ fn part_1(group: u32, lane: u32) {
     }
 }
 
-fn part_2(group: u32, lane: u32) {
-    let n4 = args[17u].x;
-    let n5 = args[17u].y;
-    let n6 = args[17u].z;
-    let n7 = args[17u].w;
-    let n8 = args[18u].x;
-    let n9 = args[18u].y;
-    let n10 = args[18u].z;
-    let n11 = args[18u].w;
+fn part_2(group: u32, lane: u32, at: u32) {
+    let n4 = args[at + 1u].x;
+    let n5 = args[at + 1u].y;
+    let n6 = args[at + 1u].z;
+    let n7 = args[at + 1u].w;
+    let n8 = args[at + 2u].x;
+    let n9 = args[at + 2u].y;
+    let n10 = args[at + 2u].z;
+    let n11 = args[at + 2u].w;
     let count = n4;
     let run = 1u;
     let size = 64u;
@@ -136,12 +136,12 @@ fn part_2(group: u32, lane: u32) {
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
     let group = id.y * args[0u].y + id.x;
     if (group < args[0u].x) {
-        part_0(group - args[0u].w, lane);
+        part_0(group - args[0u].w, lane, 0u);
     }
     else if (group < args[8u].x) {
-        part_1(group - args[8u].w, lane);
+        part_1(group - args[8u].w, lane, 8u);
     }
     else if (group < args[16u].x) {
-        part_2(group - args[16u].w, lane);
+        part_2(group - args[16u].w, lane, 16u);
     }
 }

@@ -64,12 +64,12 @@ fn tree_sum(x: f32, lane: u32) -> f32 {
     return total;
 }
 
-fn part_0(group: u32, lane: u32) {
-    let n4 = args[1u].x;
-    let n5 = args[1u].y;
-    let n6 = args[1u].z;
-    let n7 = args[1u].w;
-    let n8 = args[2u].x;
+fn part_0(group: u32, lane: u32, at: u32) {
+    let n4 = args[at + 1u].x;
+    let n5 = args[at + 1u].y;
+    let n6 = args[at + 1u].z;
+    let n7 = args[at + 1u].w;
+    let n8 = args[at + 2u].x;
     let row_length = n5;
     let size = 64u;
     let item = group;
@@ -88,13 +88,13 @@ fn part_0(group: u32, lane: u32) {
     }
 }
 
-fn part_1(group: u32, lane: u32) {
-    let n4 = args[7u].x;
-    let n5 = args[7u].y;
-    let n6 = args[7u].z;
-    let n7 = args[7u].w;
-    let n8 = args[8u].x;
-    let n9 = args[8u].y;
+fn part_1(group: u32, lane: u32, at: u32) {
+    let n4 = args[at + 1u].x;
+    let n5 = args[at + 1u].y;
+    let n6 = args[at + 1u].z;
+    let n7 = args[at + 1u].w;
+    let n8 = args[at + 2u].x;
+    let n9 = args[at + 2u].y;
     let row_length = n5;
     let size = 64u;
     let item = group;
@@ -115,19 +115,19 @@ fn part_1(group: u32, lane: u32) {
     }
 }
 
-fn part_2(group: u32, lane: u32) {
-    let n4 = args[14u].x;
-    let n5 = args[14u].y;
-    let n6 = args[14u].z;
-    let n7 = args[14u].w;
-    let n8 = args[15u].x;
-    let n9 = args[15u].y;
-    let n10 = args[15u].z;
-    let n11 = args[15u].w;
-    let n12 = args[16u].x;
-    let n13 = args[16u].y;
-    let n14 = args[16u].z;
-    let n15 = args[16u].w;
+fn part_2(group: u32, lane: u32, at: u32) {
+    let n4 = args[at + 1u].x;
+    let n5 = args[at + 1u].y;
+    let n6 = args[at + 1u].z;
+    let n7 = args[at + 1u].w;
+    let n8 = args[at + 2u].x;
+    let n9 = args[at + 2u].y;
+    let n10 = args[at + 2u].z;
+    let n11 = args[at + 2u].w;
+    let n12 = args[at + 3u].x;
+    let n13 = args[at + 3u].y;
+    let n14 = args[at + 3u].z;
+    let n15 = args[at + 3u].w;
     let tile_j = group % n12;
     let tile_r = group / n12;
     let tile_i = tile_r % n11;
@@ -271,18 +271,18 @@ fn part_2(group: u32, lane: u32) {
     put_vec4f_b7(n15 + at_3_0, v4_3_0);
 }
 
-fn part_3(group: u32, lane: u32) {
-    let n4 = args[25u].x;
-    let n5 = args[25u].y;
-    let n6 = args[25u].z;
-    let n7 = args[25u].w;
-    let n8 = args[26u].x;
-    let n9 = args[26u].y;
-    let n10 = args[26u].z;
-    let n11 = args[26u].w;
-    let n12 = args[27u].x;
-    let n13 = args[27u].y;
-    let n14 = args[27u].z;
+fn part_3(group: u32, lane: u32, at: u32) {
+    let n4 = args[at + 1u].x;
+    let n5 = args[at + 1u].y;
+    let n6 = args[at + 1u].z;
+    let n7 = args[at + 1u].w;
+    let n8 = args[at + 2u].x;
+    let n9 = args[at + 2u].y;
+    let n10 = args[at + 2u].z;
+    let n11 = args[at + 2u].w;
+    let n12 = args[at + 3u].x;
+    let n13 = args[at + 3u].y;
+    let n14 = args[at + 3u].z;
     let count = n14;
     let size = 64u;
     let item = group * size + lane;
@@ -330,15 +330,15 @@ fn part_3(group: u32, lane: u32) {
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane: u32) {
     let group = id.y * args[0u].y + id.x;
     if (group < args[0u].x) {
-        part_0(group - args[0u].w, lane);
+        part_0(group - args[0u].w, lane, 0u);
     }
     else if (group < args[6u].x) {
-        part_1(group - args[6u].w, lane);
+        part_1(group - args[6u].w, lane, 6u);
     }
     else if (group < args[13u].x) {
-        part_2(group - args[13u].w, lane);
+        part_2(group - args[13u].w, lane, 13u);
     }
     else if (group < args[24u].x) {
-        part_3(group - args[24u].w, lane);
+        part_3(group - args[24u].w, lane, 24u);
     }
 }

@@ -169,6 +169,7 @@ fn forms(programs: &[(String, Program)], adapter: &Capabilities) -> BTreeSet<For
         arguments: true,
         readback: true,
         runs_per_submission_max: 1,
+        masked_kernels: false,
         staging_bytes_max: 0,
     };
     let mut forms = BTreeSet::new();

@@ -101,6 +101,7 @@ fn target(limits: Limits) -> Target {
         arguments: true,
         readback: true,
         runs_per_submission_max: 1,
+        masked_kernels: false,
         staging_bytes_max: 0,
     }
 }

@@ -10,6 +10,8 @@ use crate::table::choose;
 
 /// Vectors of four results that an invocation keeps in registers, at most.
 const VECTORS_MAX: usize = 64;
+/// Lanes of the largest subgroups that there are.
+const LANES_MAX: usize = 128;
 /// Invocations of a workgroup of the tiled form.
 pub(crate) const TILED_SIZE: usize = 64;
 
@@ -83,6 +85,9 @@ impl Choice {
             }
             ProductForm::Subgroup if !whole || rows % 4 != 0 || columns % 16 != 0 => {
                 Some("tiles of subgroups have a multiple of 4 rows and of 16 columns")
+            }
+            ProductForm::Subgroup if rows.saturating_mul(columns) > VECTORS_MAX * 4 * LANES_MAX => {
+                Some("tiles of subgroups have at most 64 vectors of four for each of at most 128 lanes")
             }
             ProductForm::Tiled if rows != columns || !(rows == 32 || rows == 64) => {
                 Some("tiled products have tiles of 32 by 32 or 64 by 64")

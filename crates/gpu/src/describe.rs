@@ -25,7 +25,7 @@ use crate::module::{Capabilities, Module, modules};
 /// # let plan = lower(&program, wgrad_cpu_ref::CpuBackend::new().target())?;
 /// let lavapipe = Capabilities { class: AdapterClass::Software, subgroup_size: Some(8), ..Capabilities::webgpu() };
 /// let text = describe(&plan, &lavapipe)?;
-/// assert!(text.contains("product [128x784x512] NN, subgroup 32x"), "{text}");
+/// assert!(text.contains("product [128x784x512] NN, subgroup 32x32, 64 workgroups"), "{text}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///

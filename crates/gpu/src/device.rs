@@ -380,6 +380,7 @@ impl GpuBackend {
             arguments: true,
             readback: true,
             runs_per_submission_max: RUNS_MAX,
+            masked_kernels: info.name.contains("llvmpipe") && !options.hardware_shapes,
             staging_bytes_max: staging_bytes,
         };
         let capabilities = Capabilities {

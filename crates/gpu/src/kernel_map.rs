@@ -5,7 +5,7 @@ use std::fmt::Write;
 use wgrad_core::plan::{BufferId, Dispatch, Kernel, Place};
 
 use crate::collapse::collapse;
-use crate::emit::{Body, Shared};
+use crate::emit::{Body, Names, Shared};
 use crate::form::Form;
 use crate::index::Point;
 use crate::part::{Machine, Part, decode};
@@ -16,6 +16,8 @@ use crate::words::Words;
 
 /// Workgroups that a software driver should have before they take more than one stretch.
 const GROUPS_MIN: usize = 8;
+/// Stretches of points that a workgroup takes on a software driver, at most: measured best on lavapipe.
+const RUN_MAX: usize = 64;
 
 /// The code of a kernel.
 pub(crate) fn part(
@@ -33,7 +35,7 @@ pub(crate) fn part(
     let chunks = if wide { points / 4 } else { points };
     let count = words.add(chunks);
     let (run, run_text) = if machine.software {
-        let run = (chunks / (machine.size * GROUPS_MIN)).clamp(1, machine.run_max);
+        let run = (chunks / (machine.size * GROUPS_MIN)).clamp(1, RUN_MAX);
         (run, words.add(run))
     } else {
         (1, "1u".to_owned())
@@ -41,20 +43,22 @@ pub(crate) fn part(
     let body = Body::new(&kernel, words);
     let sizes: Vec<String> = kernel.space.iter().map(|&size| words.add(size)).collect();
 
+    let mut constants = String::new();
+    let constant = constant_values(&body, wide, &mut constants, shared)?;
     let mut text = String::new();
     let form = if wide { Points::Four } else { Points::One };
-    points_text(&body, form, &sizes, &mut text, shared)?;
+    points_text(&body, &constant, form, &sizes, &mut text, shared)?;
     let mut tail = String::new();
     let mut written = if wide { Form::MapFour } else { Form::MapOne };
     if wide && last % 4 != 0 {
         let rest = words.add(last % 4);
         written = Form::MapFourMasked;
         tail = format!("if (group == 0u && lane < 1u) {{\nlet chunk = {count} + lane;\n");
-        points_text(&body, Points::Rest(&rest), &sizes, &mut tail, shared)?;
+        points_text(&body, &constant, Points::Rest(&rest), &sizes, &mut tail, shared)?;
         tail.push_str("}\n");
     }
-    let names =
-        format!("{}let count = {count};\nlet run = {run_text};\nlet size = {}u;\n", words.names(), machine.size);
+    let sizes = format!("let count = {count};\nlet run = {run_text};\nlet size = {}u;\n", machine.size);
+    let names = format!("{}{constants}{sizes}", words.names());
     let text = fill(MAP, &[("names", &names), ("body", &text), ("tail", &tail)])?;
     let needs_group = usize::from(!tail.is_empty());
     Ok(Part { text, groups: chunks.div_ceil(machine.size * run).max(needs_group), form: written })
@@ -71,8 +75,23 @@ enum Points<'a> {
     Rest(&'a str),
 }
 
+/// Writes what is the same at every point, such as a learning rate and what follows from it, and names it: read before the points, because
+/// lavapipe takes as long for one such load as for several results.
+fn constant_values(body: &Body<'_>, wide: bool, out: &mut String, shared: &mut Shared) -> Result<Names, String> {
+    let rank = body.kernel.space.len();
+    let lane = if wide { rank.checked_sub(1) } else { None };
+    let depends = body.depends();
+    let mut values = body.closure(body.kernel.stores.iter().map(|s| s.value));
+    values.retain(|value| depends[value.index()] == 0);
+    let mut names = body.names();
+    let nowhere = Point::single(vec!["0u".to_owned(); rank]);
+    body.emit(out, &values, &nowhere, (&mut names, ""), &body.widths(lane), shared)?;
+    Ok(names)
+}
+
 fn points_text(
     body: &Body<'_>,
+    constant: &Names,
     form: Points<'_>,
     sizes: &[String],
     out: &mut String,
@@ -95,7 +114,7 @@ fn points_text(
         (None, _) => Point::single(axes),
     };
     let widths = body.widths(lane);
-    let mut names = body.names();
+    let mut names = constant.clone();
     let values = body.closure(body.kernel.stores.iter().map(|s| s.value));
     body.emit(out, &values, &point, (&mut names, ""), &widths, shared)?;
     if let Points::Rest(rest) = form {

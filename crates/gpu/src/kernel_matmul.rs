@@ -38,20 +38,20 @@ pub(crate) fn part(
     Ok((part?, choice))
 }
 
-/// The size of workgroups that the largest product of a dispatch asks for, with its form; the others take what is possible in them.
-pub(crate) fn workgroup_size(dispatch: &Dispatch, capabilities: &Capabilities) -> Option<(ProductForm, usize)> {
-    let mut largest: Option<(usize, ProductForm, usize)> = None;
+/// The size of workgroups that the largest product of a dispatch asks for; the others take what is possible in them.
+pub(crate) fn workgroup_size(dispatch: &Dispatch, capabilities: &Capabilities) -> Option<usize> {
+    let mut largest: Option<(usize, usize)> = None;
     for kernel in dispatch.kernels.iter().filter(|kernel| !kernel.space.contains(&0)) {
         let Kind::MatMul(matmul) = &kernel.kind else { continue };
         let choice = choose(matmul, capabilities, None);
         if let Some(size) = choice.workgroup_size(capabilities) {
             let work = Quantity::Work.of(matmul, choice);
             if largest.is_none_or(|(most, ..)| work > most) {
-                largest = Some((work, choice.form, size));
+                largest = Some((work, size));
             }
         }
     }
-    largest.map(|(_, form, size)| (form, size))
+    largest.map(|(_, size)| size)
 }
 
 /// Whether all loads in fours along the contiguous axis are aligned.

@@ -1,11 +1,10 @@
 //! One shader module for each dispatch of a plan: pure text, made without a device.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use wgrad_core::plan::{BackendError, BufferId, Dispatch, Kind, Plan};
 
-use crate::choice::{Choice, ProductForm};
+use crate::choice::Choice;
 use crate::emit::Shared;
 use crate::form::Form;
 use crate::layout::lay_out;
@@ -14,7 +13,7 @@ use crate::slots::Slots;
 use crate::staging::{self, Staging};
 use crate::table::{AdapterClass, Table};
 use crate::template::{MAIN, fill, rename};
-use crate::words::{Words, grid_width};
+use crate::words::{self, Words, grid_width};
 use crate::{kernel_map, kernel_matmul, kernel_rows, kernel_scatter};
 
 /// What generated code depends on besides the plan.
@@ -118,38 +117,30 @@ pub fn modules(plan: &Plan, capabilities: &Capabilities) -> Result<Vec<Vec<Modul
     Ok(entries)
 }
 
-/// Stretches of points that a workgroup takes on a software driver, at most: measured best on lavapipe.
-const RUN_MAX: usize = 16;
-/// The same beside a matrix product. Lavapipe knows no branches: every workgroup goes through the code of all kernels, masked.
-const RUN_BESIDE_PRODUCT_MAX: usize = 64;
-
 /// Invocations of a workgroup where nothing else decides: on a software driver one SIMD vector, because a workgroup is a
 /// thread's work and few workgroups leave threads idle.
 fn machine(dispatch: &Dispatch, capabilities: &Capabilities) -> Machine {
     let software = capabilities.is_software();
-    let mut machine = Machine { software, size: if software { 8 } else { 64 }, run_max: RUN_MAX };
-    if let Some((form, size)) = kernel_matmul::workgroup_size(dispatch, capabilities) {
-        machine.size = size;
-        if form == ProductForm::Subgroup {
-            machine.run_max = RUN_BESIDE_PRODUCT_MAX;
-        }
-    }
-    machine
+    let size = kernel_matmul::workgroup_size(dispatch, capabilities).unwrap_or(if software { 8 } else { 64 });
+    Machine { software, size }
+}
+
+/// The code of kernels that differ in their words only.
+struct Function {
+    text: String,
+    /// Their positions in the dispatch.
+    kernels: Vec<usize>,
 }
 
 fn module(dispatch: &Dispatch, staging: Staging, capabilities: &Capabilities, label: String) -> Result<Module, String> {
     let machine = machine(dispatch, capabilities);
     let mut shared = Shared { slots: Slots::new(staging.buffers()), ..Shared::default() };
-    let mut parts = String::new();
-    let mut choose = String::new();
-    let mut finished = Vec::new();
-    let mut forms = Vec::new();
-    let mut choices = Vec::new();
-    let mut group_counts = Vec::new();
+    let mut functions: Vec<Function> = vec![];
+    let mut words_of = Vec::with_capacity(dispatch.kernels.len());
+    let (mut forms, mut choices, mut groups) = (vec![], vec![], vec![]);
     let mut base = 0;
-    let mut groups = 0;
     for (at, kernel) in dispatch.kernels.iter().enumerate() {
-        let mut words = Words::new(base);
+        let mut words = Words::new();
         let mut choice = None;
         let Part { text, groups: count, form } = if kernel.space.contains(&0) && !matches!(kernel.kind, Kind::Rows) {
             Part { text: String::new(), groups: 0, form: Form::Nothing }
@@ -171,7 +162,7 @@ fn module(dispatch: &Dispatch, staging: Staging, capabilities: &Capabilities, la
         };
         forms.push(form);
         choices.push(choice);
-        group_counts.push(count);
+        groups.push(count);
         let reserved = kernel.argument_words();
         if words.len() > reserved {
             return Err(format!(
@@ -180,26 +171,38 @@ fn module(dispatch: &Dispatch, staging: Staging, capabilities: &Capabilities, la
                 words.len()
             ));
         }
-        if !text.is_empty() {
-            parts.push_str(&rename(&text, &format!("part_{at}")));
-            let _ = write!(choose, "{}if ({}) ", if choose.is_empty() { "" } else { "else " }, words.is_mine());
-            let _ = writeln!(choose, "{{\npart_{at}({}, lane);\n}}", words.local_group());
-        }
+        words_of.push((base, words));
         base += reserved;
-        finished.push((words, groups, groups + count));
-        groups += count;
+        match functions.iter_mut().find(|function| function.text == text) {
+            Some(function) => function.kernels.push(at),
+            None => functions.push(Function { text, kernels: vec![at] }),
+        }
     }
 
-    let (grid, width) = grid(groups, capabilities.groups_max)?;
+    let (grid, width) = grid(groups.iter().sum(), capabilities.groups_max)?;
     let bytes = dispatch.argument_bytes();
     let mut arguments = vec![0; bytes / 4];
-    let mut base = 0;
-    for (kernel, (words, start, end)) in dispatch.kernels.iter().zip(finished) {
-        let narrow = |n: usize| u32::try_from(n).map_err(|_| format!("{n} workgroups"));
-        for (position, word) in words.finish(narrow(start)?, narrow(end)?, width).into_iter().enumerate() {
-            arguments[base + position] = word;
+    let (mut parts, mut choose) = (String::new(), String::new());
+    let mut start = 0;
+    let mut words_of: Vec<Option<(usize, Words)>> = words_of.into_iter().map(Some).collect();
+    for (number, Function { text, kernels }) in functions.iter().enumerate() {
+        let mut starts = vec![];
+        for &at in kernels {
+            let Some((base, words)) = words_of[at].take() else { continue };
+            let end = start + groups[at];
+            let narrow = |n: usize| u32::try_from(n).map_err(|_| format!("{n} workgroups"));
+            for (position, word) in words.finish(narrow(start)?, narrow(end)?, width).into_iter().enumerate() {
+                arguments[base + position] = word;
+            }
+            starts.push(base / 4);
+            start = end;
         }
-        base += kernel.argument_words();
+        if !text.is_empty() {
+            let name = format!("part_{number}");
+            parts.push_str(&rename(text, &name));
+            choose.push_str(if choose.is_empty() { "" } else { "else " });
+            choose.push_str(&words::call(&name, &starts));
+        }
     }
 
     // Blocks too large for a uniform binding are read from a storage binding.
@@ -234,7 +237,7 @@ fn module(dispatch: &Dispatch, staging: Staging, capabilities: &Capabilities, la
         staging,
         forms,
         choices,
-        groups: group_counts,
+        groups,
         arguments,
     })
 }

@@ -22,8 +22,6 @@ pub(crate) struct Machine {
     pub(crate) software: bool,
     /// Invocations of a workgroup, the same for all kernels of a dispatch.
     pub(crate) size: usize,
-    /// Stretches of points that a workgroup takes, at most.
-    pub(crate) run_max: usize,
 }
 
 /// Writes the coordinates of the point with the given number in a space, and gives their names.

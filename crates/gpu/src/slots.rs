@@ -16,6 +16,8 @@ pub(crate) struct Slots {
     slots: Vec<Slot>,
     /// What is read through the staging texture.
     staged: Vec<BufferId>,
+    /// As what it is read there: the element type, and whether in fours.
+    staged_uses: BTreeSet<(DType, bool)>,
 }
 
 #[derive(Debug)]
@@ -29,8 +31,6 @@ struct Use {
     dtype: DType,
     wide: bool,
     write: bool,
-    /// Read from the staging texture.
-    staged: bool,
 }
 
 /// WGSL name of an element type, or of four elements.
@@ -51,26 +51,27 @@ pub(crate) const fn is_aligned(place: Place) -> bool {
 impl Slots {
     /// No buffers yet; some will be read through the staging texture.
     pub(crate) fn new(staged: Vec<BufferId>) -> Self {
-        Self { slots: vec![], staged }
+        Self { staged, ..Self::default() }
     }
 
     /// The function that reads the element at an index, or the four from an index that is a multiple of four.
     pub(crate) fn get(&mut self, buffer: BufferId, dtype: DType, wide: bool) -> String {
-        let staged = self.staged.contains(&buffer);
-        let slot = self.note(buffer, Use { dtype, wide, write: false, staged });
-        format!("get_{}_b{slot}", type_name(dtype, wide))
+        if self.staged.contains(&buffer) {
+            self.staged_uses.insert((dtype, wide));
+            return format!("get_{}_staged", type_name(dtype, wide));
+        }
+        self.get_stored(buffer, dtype, wide)
     }
 
-    /// As [`Slots::get`], of the buffer itself where other reads go through the staging texture.
+    /// As [`Slots::get`], of the buffer itself even where other reads go through the staging texture.
     pub(crate) fn get_stored(&mut self, buffer: BufferId, dtype: DType, wide: bool) -> String {
-        let slot = self.note(buffer, Use { dtype, wide, write: false, staged: false });
-        let name = if self.staged.contains(&buffer) { "get_stored" } else { "get" };
-        format!("{name}_{}_b{slot}", type_name(dtype, wide))
+        let slot = self.note(buffer, Use { dtype, wide, write: false });
+        format!("get_{}_b{slot}", type_name(dtype, wide))
     }
 
     /// The function that writes the element at an index, or the four from an index that is a multiple of four.
     pub(crate) fn put(&mut self, buffer: BufferId, dtype: DType, wide: bool) -> String {
-        let slot = self.note(buffer, Use { dtype, wide, write: true, staged: false });
+        let slot = self.note(buffer, Use { dtype, wide, write: true });
         format!("put_{}_b{slot}", type_name(dtype, wide))
     }
 
@@ -88,61 +89,51 @@ impl Slots {
 
     /// The buffers by binding (the first is binding 1), each with whether it is written.
     pub(crate) fn layout(&self) -> Vec<(BufferId, bool)> {
-        self.slots.iter().filter(|s| s.is_bound()).map(|s| (s.buffer, s.is_written())).collect()
+        self.slots.iter().map(|s| (s.buffer, s.is_written())).collect()
     }
 
     /// Whether the staging texture is bound, after the buffers.
     pub(crate) fn binds_staging(&self) -> bool {
-        self.slots.iter().any(|s| s.uses.iter().any(|u| u.staged))
+        !self.staged_uses.is_empty()
     }
 
     /// Declarations of the bindings and of their accessor functions.
     pub(crate) fn declare(&self) -> String {
         let mut text = String::new();
-        let mut binding = 1;
         for (position, slot) in self.slots.iter().enumerate() {
-            let has_staging = self.staged.contains(&slot.buffer);
-            slot.declare(position, binding, has_staging, &mut text);
-            binding += usize::from(slot.is_bound());
+            slot.declare(position, &mut text);
         }
         if self.binds_staging() {
+            let binding = self.slots.len() + 1;
             let _ = writeln!(text, "@group(0) @binding({binding}) var staging: texture_storage_2d<rgba32float, read>;");
             let width = STAGING_ROW_WORDS / 4;
             let bits = width.trailing_zeros();
             let at = format!("vec2u(texel & {}u, texel >> {bits}u)", width - 1);
             let _ = writeln!(text, "fn staged(texel: u32) -> vec4f {{ return textureLoad(staging, {at}); }}");
         }
+        for &(dtype, wide) in &self.staged_uses {
+            let ty = type_name(dtype, wide);
+            let lane = if wide { "" } else { "[i & 3u]" };
+            let _ = writeln!(text, "fn get_{ty}_staged(i: u32) -> {ty} {{ return staged(i >> 2u){lane}; }}");
+        }
         text
     }
 }
 
 impl Slot {
-    /// Whether the buffer itself is read or written.
-    fn is_bound(&self) -> bool {
-        self.uses.iter().any(|u| !u.staged)
-    }
-
     fn is_written(&self) -> bool {
         self.uses.iter().any(|u| u.write)
     }
 
-    fn declare(&self, position: usize, binding: usize, has_staging: bool, text: &mut String) {
-        let own = || self.uses.iter().filter(|u| !u.staged);
-        let wide = own().any(|u| u.wide) && !own().any(|u| u.write && !u.wide);
-        let dtype = if own().all(|u| u.dtype == DType::F32) { DType::F32 } else { DType::U32 };
+    fn declare(&self, position: usize, text: &mut String) {
+        let wide = self.uses.iter().any(|u| u.wide) && !self.uses.iter().any(|u| u.write && !u.wide);
+        let dtype = if self.uses.iter().all(|u| u.dtype == DType::F32) { DType::F32 } else { DType::U32 };
         let access = if self.is_written() { "read_write" } else { "read" };
         let element = type_name(dtype, wide);
         let name = format!("b{position}");
-        if self.is_bound() {
-            let _ = writeln!(text, "@group(0) @binding({binding}) var<storage, {access}> {name}: array<{element}>;");
-        }
-        for u in self.uses.iter().filter(|u| u.staged) {
-            let ty = type_name(u.dtype, u.wide);
-            let lane = if u.wide { "" } else { "[i & 3u]" };
-            let _ = writeln!(text, "fn get_{ty}_{name}(i: u32) -> {ty} {{ return staged(i >> 2u){lane}; }}");
-        }
-        let get = if has_staging { "get_stored" } else { "get" };
-        for u in own() {
+        let binding = position + 1;
+        let _ = writeln!(text, "@group(0) @binding({binding}) var<storage, {access}> {name}: array<{element}>;");
+        for u in &self.uses {
             let ty = type_name(u.dtype, u.wide);
             let cast = |value: &str, to: DType| match (u.dtype == dtype, u.wide) {
                 (true, _) => value.to_owned(),
@@ -171,7 +162,7 @@ impl Slot {
             let _ = if u.write {
                 writeln!(text, "fn put_{ty}_{name}(i: u32, v: {ty}) {{ {body} }}")
             } else {
-                writeln!(text, "fn {get}_{ty}_{name}(i: u32) -> {ty} {{ {body} }}")
+                writeln!(text, "fn get_{ty}_{name}(i: u32) -> {ty} {{ {body} }}")
             };
         }
     }

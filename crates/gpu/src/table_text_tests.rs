@@ -45,6 +45,10 @@ fn errors_say_where_and_what() {
         (rule("*,**,*,-1,*,*,*,*,*,small,4,4"), "line 3, column 8: '-1' is no range"),
         (rule("*,**,*,*,*,*,*,*,..,small,4,4"), "line 3, column 18: '..' is no range"),
         (rule("*,**,*,*,*,*,*,*,*,small,four,4"), "line 3, column 26: 'four' is no number of results"),
+        (
+            rule("*,**,*,*,*,*,*,*,*,subgroup,9223372036854775808,32"),
+            "line 3, column 20: there is no 'subgroup 9223372036854775808x32': tiles of subgroups have at most 64",
+        ),
         (rule("*,**,*,*,*,*,*,*,*,tiled,48,48"), "line 3, column 20: there is no 'tiled 48x48': tiled products have"),
     ] {
         assert!(message.starts_with(wanted), "{message}\n{wanted}");

@@ -1,7 +1,7 @@
 //! Argument words: the numbers that a kernel reads at run time, collected in the same walk that writes its text.
 //!
 //! Whatever is a number and not a structure (sizes, strides, offsets) goes here, so that kernels which differ in numbers only
-//! have the same text and share a pipeline.
+//! have the same text and share a pipeline, or a function of a dispatch: it is told where in the block their words start.
 
 use std::fmt::Write;
 
@@ -15,16 +15,14 @@ const HEADER: usize = 4;
 /// The words of one kernel.
 #[derive(Debug)]
 pub(crate) struct Words {
-    /// Where they start in the dispatch's block; a multiple of 4.
-    base: usize,
     values: Vec<u32>,
     names: String,
 }
 
 impl Words {
-    /// No words yet, for a kernel whose words start at `base`.
-    pub(crate) fn new(base: usize) -> Self {
-        Self { base, values: vec![0; HEADER], names: String::new() }
+    /// No words yet.
+    pub(crate) fn new() -> Self {
+        Self { values: vec![0; HEADER], names: String::new() }
     }
 
     /// Adds a word and gives the name under which the text can use it.
@@ -32,28 +30,18 @@ impl Words {
         let position = self.values.len();
         self.values.push(value.into().0);
         let name = format!("n{position}");
-        let _ = writeln!(self.names, "    let {name} = {};", word(self.base + position));
+        let _ = writeln!(self.names, "    let {name} = {};", word("at", position));
         name
     }
 
     /// A word that is 0, unknown to the compiler: infinities and NaN must not be constant expressions.
     pub(crate) fn zero(&self) -> String {
-        word(self.base + ZERO)
+        word("at", ZERO)
     }
 
     /// Declarations of all names.
     pub(crate) fn names(&self) -> &str {
         &self.names
-    }
-
-    /// The text of the condition under which workgroup `group` works on this kernel, if those before don't.
-    pub(crate) fn is_mine(&self) -> String {
-        format!("group < {}", word(self.base + END))
-    }
-
-    /// The number of a workgroup inside this kernel.
-    pub(crate) fn local_group(&self) -> String {
-        format!("group - {}", word(self.base + START))
     }
 
     /// The words, once the workgroups of the kernel and the width of the grid are known.
@@ -70,14 +58,38 @@ impl Words {
     }
 }
 
-/// The text of a word of the block.
-fn word(position: usize) -> String {
-    format!("args[{}u].{}", position / 4, ["x", "y", "z", "w"][position % 4])
+/// The text of a word of those that start at some place of the block, in fours.
+fn word(at: &str, position: usize) -> String {
+    let at = match (at, position / 4) {
+        ("", four) => format!("{four}u"),
+        (at, 0) => at.to_owned(),
+        (at, four) => format!("{at} + {four}u"),
+    };
+    format!("args[{at}].{}", ["x", "y", "z", "w"][position % 4])
 }
 
 /// The text of the grid's width, the same in every kernel's words.
 pub(crate) fn grid_width() -> String {
-    word(GRID_WIDTH)
+    word("", GRID_WIDTH)
+}
+
+/// The text that calls a function for the workgroups of some kernels, if those before are not concerned. For each kernel it is told where its
+/// words start in the block, in fours.
+pub(crate) fn call(function: &str, starts: &[usize]) -> String {
+    let Some((&first, others)) = starts.split_first() else { return String::new() };
+    let last = starts[starts.len() - 1];
+    let mut text = format!("if (group < {}) {{\n", word(&format!("{last}u"), END));
+    if others.is_empty() {
+        let _ = writeln!(text, "{function}(group - {}, lane, {first}u);", word(&format!("{first}u"), START));
+    } else {
+        let _ = writeln!(text, "var at = {first}u;");
+        for pair in starts.windows(2) {
+            let _ = writeln!(text, "at = select(at, {}u, group >= {});", pair[1], word(&format!("{}u", pair[0]), END));
+        }
+        let _ = writeln!(text, "{function}(group - {}, lane, at);", word("at", START));
+    }
+    text.push_str("}\n");
+    text
 }
 
 /// A word made of a number. Integer arithmetic in kernels wraps, so a negative number is its two's complement.

@@ -271,6 +271,7 @@ fn deep_networks_compile_once() {
         arguments: true,
         readback: true,
         runs_per_submission_max: 1,
+        masked_kernels: false,
         staging_bytes_max: 0,
     };
     let software = Capabilities { class: AdapterClass::Software, subgroup_size: Some(8), ..Capabilities::webgpu() };

@@ -59,6 +59,7 @@ pub(super) fn small(bytes: usize) -> Target {
         arguments: true,
         readback: true,
         runs_per_submission_max: 1,
+        masked_kernels: false,
         staging_bytes_max: 0,
     }
 }

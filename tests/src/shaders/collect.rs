@@ -123,6 +123,7 @@ pub(super) fn target(staging_bytes_max: usize) -> Target {
         arguments: true,
         readback: true,
         runs_per_submission_max: 1,
+        masked_kernels: false,
         staging_bytes_max,
     }
 }

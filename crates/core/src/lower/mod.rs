@@ -11,6 +11,7 @@
 //! allocate  temporaries share buffers by lifetime
 //! ```
 
+mod apart;
 mod body;
 mod build;
 mod commit;
@@ -186,8 +187,9 @@ fn lower_entry(
         }
         check_kernels(&tasks, &virtuals, layout, graph, target)?;
         alike.extend(merged);
-        let side_by_side = if options.optimize { schedule::KERNELS_MAX } else { 1 };
-        let order = schedule::schedule(&tasks, &virtuals, buffers_max, side_by_side);
+        let kernels_max = if options.optimize { schedule::KERNELS_MAX } else { 1 };
+        let side_by_side = schedule::SideBySide { kernels_max, buffers_max, masked: target.masked_kernels };
+        let order = schedule::schedule(&tasks, &virtuals, side_by_side);
         return Ok(layout.allocate(schedule::dispatches(tasks, &order), &loose));
     }
     unreachable!("the last attempt returns")

@@ -1,10 +1,12 @@
 //! Order, and independent kernels side by side.
 //!
 //! A kernel runs as early as its inputs allow; kernels of one such level that may see each other's buffers share a dispatch. The
-//! gradients of a layer's weight, bias and input so run together, and the mean of the loss rides along with any of them.
+//! gradients of a layer's weight, bias and input so run together, and the mean of the loss rides along with any of them. Where kernels
+//! side by side cost each other time, `apart.rs` says who may share.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::apart::{self, Aboard, Company};
 use super::commit::predecessors;
 use super::{Task, Virtual, short_label};
 use crate::plan::{BufferId, Dispatch};
@@ -13,13 +15,23 @@ use crate::plan::{BufferId, Dispatch};
 /// seconds, 64 in four and 300 not in nine minutes, and from 100 it has stored wrong values.
 pub(super) const KERNELS_MAX: usize = 16;
 
-/// Positions of the tasks, dispatch by dispatch, with at most `kernels_max` in one.
-pub(super) fn schedule(
-    tasks: &[Task],
-    virtuals: &[Virtual],
-    buffers_max: usize,
-    kernels_max: usize,
-) -> Vec<Vec<usize>> {
+/// Kernels of the same code side by side, at most: the limit is their arguments, a few hundred bytes each.
+const ALIKE_MAX: usize = 64;
+
+/// Who may come side by side.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SideBySide {
+    /// Kernels in a dispatch, at most.
+    pub(super) kernels_max: usize,
+    /// Buffers in a dispatch, at most.
+    pub(super) buffers_max: usize,
+    /// Whether kernels cost each other time.
+    pub(super) masked: bool,
+}
+
+/// Positions of the tasks, dispatch by dispatch.
+pub(super) fn schedule(tasks: &[Task], virtuals: &[Virtual], side_by_side: SideBySide) -> Vec<Vec<usize>> {
+    let SideBySide { kernels_max, buffers_max, masked } = side_by_side;
     let before = predecessors(tasks, virtuals);
     let mut levels: Vec<Option<usize>> = vec![None; tasks.len()];
     // Depth first with an explicit stack; committing has made sure that there is no cycle.
@@ -40,32 +52,51 @@ pub(super) fn schedule(
         }
     }
     delay_constants(&before, &mut levels);
+    let mut levels: Vec<usize> = levels.into_iter().map(|level| level.expect("every task was visited")).collect();
+    let company = if masked && kernels_max > 1 {
+        apart::arrange(tasks, virtuals, &before, &mut levels)
+    } else {
+        vec![Company::Passenger(0); tasks.len()]
+    };
     let mut by_level: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (t, level) in levels.iter().enumerate() {
-        by_level.entry(level.expect("every task was visited")).or_default().push(t);
+        by_level.entry(*level).or_default().push(t);
     }
     let mut order = Vec::new();
-    for level in by_level.into_values() {
-        let mut open: Vec<(Vec<usize>, BTreeMap<BufferId, bool>)> = Vec::new();
+    for mut level in by_level.into_values() {
+        level.sort_by_key(|&t| company[t].rank());
+        let mut open: Vec<Open> = Vec::new();
         for t in level {
             let mine = bindings(&tasks[t]);
-            let fitting = open.iter_mut().find(|(members, bound)| {
+            let alike = matches!(company[t], Company::Alike(_));
+            let fitting = open.iter_mut().find_map(|open| {
                 // Two writers of one buffer write different tensors: anything else would have put them on different levels.
-                let clash = mine.iter().any(|(b, &writes)| bound.get(b).is_some_and(|&w| w != writes));
-                let together = bound.len() + mine.keys().filter(|b| !bound.contains_key(b)).count();
-                !clash && together <= buffers_max && members.len() < kernels_max
+                let clash = mine.iter().any(|(b, &writes)| open.bound.get(b).is_some_and(|&w| w != writes));
+                let together = open.bound.len() + mine.keys().filter(|b| !open.bound.contains_key(b)).count();
+                let room = open.members.len() < if alike { ALIKE_MAX } else { kernels_max };
+                let aboard = open.aboard.with(company[t]);
+                aboard.filter(|_| !clash && together <= buffers_max && room).map(|aboard| (open, aboard))
             });
             match fitting {
-                Some((members, bound)) => {
-                    members.push(t);
-                    bound.extend(mine);
+                Some((open, aboard)) => {
+                    open.members.push(t);
+                    open.bound.extend(mine);
+                    open.aboard = aboard;
                 }
-                None => open.push((vec![t], mine)),
+                None => open.push(Open { members: vec![t], bound: mine, aboard: Aboard::new(company[t]) }),
             }
         }
-        order.extend(open.into_iter().map(|(members, _)| members));
+        order.extend(open.into_iter().map(|open| open.members));
     }
     order
+}
+
+/// A dispatch that may get more kernels.
+struct Open {
+    members: Vec<usize>,
+    /// Its buffers, with whether they are written.
+    bound: BTreeMap<BufferId, bool>,
+    aboard: Aboard,
 }
 
 /// What needs nothing runs just before it is needed: earlier it would only occupy memory.

@@ -1,6 +1,6 @@
 //! Plans of whole training steps: their dispatches, fusion and memory.
 
-use crate::plan::{BufferClass, Kind, Limits, Plan, Target};
+use crate::plan::{BufferClass, Kernel, Kind, Limits, Plan, Target};
 use crate::{Builder, Entry, Fetch, GraphError, Init, Program, Role, Scalar, Tensor, TensorType, Update, VarId, lower};
 
 pub(super) fn target() -> Target {
@@ -10,6 +10,7 @@ pub(super) fn target() -> Target {
         arguments: true,
         readback: true,
         runs_per_submission_max: 1,
+        masked_kernels: false,
         staging_bytes_max: 0,
     }
 }
@@ -280,4 +281,29 @@ fn many_tensors_can_be_joined_on_a_device_that_sees_few() {
     assert_eq!(graph.ty(node).shape, [84, 4].into());
     let entry = entry(&graph, &["x"], &[("all", node)], vec![]);
     lower(&Program { graph, entries: vec![entry] }, &target()).expect("lowers");
+}
+
+#[test]
+fn kernels_of_one_code_wait_for_each_other_where_others_cost_time() {
+    let program = mlp(&[128; 8], 128).expect("builds");
+    let buffers = Limits { dispatch_buffers_max: 32, ..Limits::WEBGPU };
+    let target = Target { masked_kernels: true, limits: buffers, ..target() };
+    let plan = lower(&program, &target).expect("lowers");
+    let of = |k: &Kernel| match &k.kind {
+        Kind::MatMul(m) if m.a.transposed => "tn",
+        Kind::MatMul(m) if m.b.transposed => "nt",
+        Kind::MatMul(_) => "nn",
+        Kind::Rows => "rows",
+        Kind::Map | Kind::Scatter(_) => "map",
+    };
+    let mut dispatches: Vec<Vec<&str>> =
+        plan.entries[0].dispatches.iter().map(|d| d.kernels.iter().map(of).collect()).collect();
+    // Seven layers, the loss, whose mean rides along with the gradient of the last layer's input, and five more of those.
+    assert!(dispatches.drain(..7).all(|d| d == ["nt"]), "{plan}");
+    assert_eq!(dispatches.remove(0), ["rows"], "{plan}");
+    assert_eq!(dispatches.remove(0), ["nn", "rows"], "{plan}");
+    assert!(dispatches.drain(..5).all(|d| d == ["nn"]), "{plan}");
+    // All gradients of weights, with those of a few biases beside them, those of the others, and the update.
+    let gradients = [vec!["tn"; 7], vec!["rows"; 2]].concat();
+    assert_eq!(dispatches, [gradients, vec!["rows"; 5], vec!["map"]], "{plan}");
 }

@@ -34,6 +34,7 @@ fn plan(program: Program) -> Plan {
         arguments: true,
         readback: true,
         runs_per_submission_max: 1,
+        masked_kernels: false,
         staging_bytes_max: 0,
     };
     lower(&program, &target).expect("lowers")

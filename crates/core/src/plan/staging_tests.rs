@@ -13,6 +13,7 @@ fn plan(staging_bytes_max: usize, program: &Program) -> Plan {
         arguments: true,
         readback: true,
         runs_per_submission_max: 1,
+        masked_kernels: false,
         staging_bytes_max,
     };
     lower(program, &target).expect("lowers")

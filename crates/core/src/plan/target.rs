@@ -22,6 +22,9 @@ pub struct Target {
     /// Bytes of the staging texture through which kernels read what they read often, at most; 0 where they read buffers as fast. It counts
     /// in the memory report.
     pub staging_bytes_max: usize,
+    /// Whether every workgroup goes through the code of all kernels of its dispatch, masked, as on lavapipe. Then only kernels of the same code,
+    /// and short ones, come side by side.
+    pub masked_kernels: bool,
 }
 
 /// Limits of a device that a plan must stay within.

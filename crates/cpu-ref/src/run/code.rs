@@ -2,6 +2,7 @@
 
 use wgrad_core::{Binary, Compare, DType, Reduce, Unary};
 
+use super::formula::Formula;
 use super::long::Long;
 use super::walk::{Access, GuardWalk, Walk};
 
@@ -30,6 +31,22 @@ pub(super) struct Instr {
     pub(super) level: Level,
     /// Unused by instructions without a result.
     pub(super) out: Reg,
+    /// Where the result goes, if not only to a register.
+    pub(super) stored: Option<Destination>,
+}
+
+impl Instr {
+    pub(super) const fn new(op: Do, level: Level, out: Reg) -> Self {
+        Self { op, level, out, stored: None }
+    }
+}
+
+/// A place that results are stored to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Destination {
+    pub(super) buffer: usize,
+    /// Of the first point's element.
+    pub(super) offset: usize,
 }
 
 /// What an instruction does.
@@ -43,6 +60,8 @@ pub(super) enum Do {
     Guard(GuardWalk),
     Unary(Unary, Reg),
     Binary(Binary, DType, Reg, Reg),
+    /// Of floats. Behind as many registers as the formula has operands the last of them is repeated.
+    Formula(Formula, [Reg; 4]),
     Compare(Compare, DType, Reg, Reg),
     Select(Reg, Reg, Reg),
     Cast(DType, DType, Reg),
@@ -92,6 +111,7 @@ impl Do {
             | Self::Spread(x)
             | Self::Accumulate { fold: _, op: _, value: x }
             | Self::Store { buffer: _, offset: _, value: x } => vec![x],
+            Self::Formula(_, operands) => operands.iter_mut().collect(),
             Self::Binary(_, _, a, b) | Self::Compare(_, _, a, b) => vec![a, b],
             Self::Select(c, a, b) => vec![c, a, b],
             Self::Random { state, stream: _, index: _ } => state.iter_mut().collect(),
@@ -108,6 +128,7 @@ impl Do {
             | Self::Guard(_)
             | Self::Unary(..)
             | Self::Binary(..)
+            | Self::Formula(..)
             | Self::Compare(..)
             | Self::Select(..)
             | Self::Cast(..)
@@ -129,6 +150,7 @@ impl Do {
             },
             Self::Binary(Binary::Pow, ..) => 100,
             Self::Random { .. } => 15,
+            Self::Formula(formula, _) => formula.operations(),
             Self::Load { .. } | Self::Store { .. } | Self::Accumulate { .. } => 2,
             Self::Const(_)
             | Self::Coord(_)

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_ends_though_all_other_threads_are_busy() {
+    fn the_leader_ends_though_no_other_thread_comes() {
         let pool = pool(2);
         let stop = AtomicUsize::new(0);
         pool.scope(|scope| {

@@ -3,11 +3,12 @@
 use pulp::Arch;
 use wgrad_core::Reduce;
 
-use super::code::{Do, Instr, Level, Reg};
+use super::code::{Destination, Do, Instr, Level, Reg};
+use super::formula::{self, Input};
 use super::lanes;
 use super::memory::Shared;
 use super::random;
-use super::tile::Scratch;
+use super::tile::{Register, Scratch};
 use super::walk::Span;
 
 /// Where a tile lies.
@@ -42,6 +43,13 @@ impl Frame {
         }
     }
 
+    /// Where the tile's elements are stored, if they lie one after another there. `offset` is the first point's.
+    fn place(&self, offset: usize) -> Option<i64> {
+        let follow = !self.across && (self.rows == 1 || self.columns == self.inner);
+        follow
+            .then(|| i64::try_from(offset + self.first_row * self.inner + self.column).expect("places fit in 63 bits"))
+    }
+
     const fn lanes(&self, level: Level) -> usize {
         match level {
             Level::Tile => 1,
@@ -54,7 +62,7 @@ impl Frame {
 
 /// Carries out an instruction for the tile at a frame.
 pub(super) fn execute(instr: &Instr, frame: Frame, memory: Shared<'_>, arch: Arch, scratch: &mut Scratch) {
-    let Instr { op, level, out: target } = instr;
+    let Instr { op, level, out: target, stored } = instr;
     let (level, span) = (*level, frame.span(*level));
     let Scratch { registers, folds, partial, point } = scratch;
     match op {
@@ -76,6 +84,7 @@ pub(super) fn execute(instr: &Instr, frame: Frame, memory: Shared<'_>, arch: Arc
         | Do::Guard(_)
         | Do::Unary(..)
         | Do::Binary(..)
+        | Do::Formula(..)
         | Do::Compare(..)
         | Do::Select(..)
         | Do::Cast(..)
@@ -83,10 +92,97 @@ pub(super) fn execute(instr: &Instr, frame: Frame, memory: Shared<'_>, arch: Arc
         | Do::Spread(_)
         | Do::Finish { .. } => {}
     }
-    // Taken out of the file so that it can be written while its operands are read; they are other registers.
-    let mut result = std::mem::take(&mut registers[*target]);
-    let out = result.resized(frame.lanes(level));
-    let input = |r: &Reg| registers[*r].lanes(&memory);
+    // The operands are in other registers.
+    let (before, rest) = registers.split_at_mut(*target);
+    let Some((result, after)) = rest.split_first_mut() else { return };
+    let operands = Operands { before, after };
+    let tile = Tile { frame, span, point, folds, memory, arch };
+    let lanes = frame.lanes(level);
+    if let Some(Destination { buffer, offset }) = *stored {
+        if let Some(start) = frame.place(offset)
+            && operands.allow(op, (buffer, start, lanes))
+        {
+            memory.fill_by(buffer, start, lanes, |out| compute(op, tile, operands, Some((buffer, start)), out));
+            return result.refer(buffer, start, lanes);
+        }
+        compute(op, tile, operands, None, result.resized(lanes));
+        return store(memory, buffer, offset, frame, level, result.lanes(&memory));
+    }
+    compute(op, tile, operands, None, result.resized(lanes));
+    result.repeat();
+}
+
+/// The registers that an instruction may read.
+#[derive(Clone, Copy)]
+struct Operands<'a> {
+    /// Those before the one that it fills.
+    before: &'a [Register],
+    /// Those behind it.
+    after: &'a [Register],
+}
+
+impl<'a> Operands<'a> {
+    #[inline(always)]
+    fn register(self, register: Reg) -> &'a Register {
+        let Self { before, after } = self;
+        if register < before.len() { &before[register] } else { &after[register - before.len() - 1] }
+    }
+
+    /// An operand of a formula whose result goes to a place.
+    #[inline(always)]
+    fn input(self, register: Reg, memory: &'a Shared<'_>, place: Option<(usize, i64)>) -> Input<'a> {
+        let register = self.register(register);
+        match register.repeated() {
+            Some(repeated) => Input::One(bytemuck::cast_ref(repeated)),
+            None if place.is_some() && register.place() == place => Input::Own,
+            None => Input::Each(lanes::floats(register.lanes(memory))),
+        }
+    }
+
+    /// Whether an instruction may fill the memory at a place: none of its operands are there, or only such that each lane is read before
+    /// it is filled.
+    fn allow(self, op: &Do, (buffer, start, len): (usize, i64, usize)) -> bool {
+        let end = start + i64::try_from(len).expect("tiles are small");
+        let is_apart = |register: &Reg, same: bool| {
+            let register = self.register(*register);
+            register.place().is_none_or(|(other, first)| {
+                let last = first + i64::try_from(register.len()).expect("tiles are small");
+                other != buffer || last <= start || end <= first || (same && first == start && register.len() == len)
+            })
+        };
+        match op {
+            Do::Formula(formula, operands) => {
+                // Behind the last operand it is repeated.
+                let last = formula.operations();
+                operands[..=last].iter().enumerate().all(|(i, r)| is_apart(r, i == formula.own()))
+            }
+            Do::Load { access, choice } => access.buffer != buffer && choice.iter().all(|r| is_apart(r, false)),
+            Do::Unary(_, x) | Do::Cast(_, _, x) | Do::Spread(x) => is_apart(x, false),
+            Do::Binary(_, _, a, b) | Do::Compare(_, _, a, b) => is_apart(a, false) && is_apart(b, false),
+            Do::Select(c, a, b) => [c, a, b].into_iter().all(|r| is_apart(r, false)),
+            Do::Random { state, stream: _, index: _ } => state.iter().all(|r| is_apart(r, false)),
+            Do::Const(_) | Do::Coord(_) | Do::Guard(_) | Do::Finish { fold: _ } => true,
+            Do::Clear { .. } | Do::Accumulate { .. } | Do::Store { .. } => false,
+        }
+    }
+}
+
+/// What an instruction has to know of its tile.
+#[derive(Clone, Copy)]
+struct Tile<'a> {
+    frame: Frame,
+    span: Span,
+    point: &'a [usize],
+    folds: &'a [Vec<f64>],
+    memory: Shared<'a>,
+    arch: Arch,
+}
+
+/// Fills the lanes of a result, which are at `place` if not in a register.
+#[inline(always)]
+fn compute(op: &Do, tile: Tile<'_>, operands: Operands<'_>, place: Option<(usize, i64)>, out: &mut [u32]) {
+    let Tile { frame, span, point, folds, memory, arch } = tile;
+    let input = |r: &Reg| operands.register(*r).lanes(&memory);
     match op {
         Do::Const(bits) => out.fill(*bits),
         Do::Load { access, choice } => access.load(memory, point, span, choice.as_ref().map_or(&[], input), out),
@@ -94,6 +190,12 @@ pub(super) fn execute(instr: &Instr, frame: Frame, memory: Shared<'_>, arch: Arc
         Do::Guard(guard) => guard.mask(point, span, out),
         Do::Unary(op, x) => lanes::unary(arch, *op, out, input(x)),
         Do::Binary(op, dtype, a, b) => lanes::binary(arch, *op, *dtype, out, input(a), input(b)),
+        Do::Formula(formula, inputs) => {
+            let [a, b, c, d] = *inputs;
+            let input = |r| operands.input(r, &memory, place);
+            let inputs = [input(a), input(b), input(c), input(d)];
+            formula::evaluate(arch, *formula, lanes::floats_mut(out), inputs);
+        }
         Do::Compare(op, dtype, a, b) => lanes::compare(arch, *op, *dtype, out, input(a), input(b)),
         Do::Select(c, a, b) => lanes::select(arch, out, input(c), input(a), input(b)),
         Do::Cast(from, to, x) => lanes::cast(arch, *from, *to, out, input(x)),
@@ -125,7 +227,6 @@ pub(super) fn execute(instr: &Instr, frame: Frame, memory: Shared<'_>, arch: Arc
         }
         Do::Clear { .. } | Do::Accumulate { .. } | Do::Store { .. } => {}
     }
-    registers[*target] = result;
 }
 
 /// Repeats a row's value for each of its elements.
@@ -163,9 +264,7 @@ fn accumulate(arch: Arch, op: Reduce, frame: Frame, x: &[u32], partial: &mut [f3
             lanes::fold_lanes(arch, op, partial, line);
         }
     } else {
-        for (partial, line) in partial.iter_mut().zip(x.chunks_exact(columns)) {
-            *partial = lanes::fold(arch, op, line);
-        }
+        lanes::fold_rows(arch, op, partial, columns, x);
     }
     lanes::accumulate(arch, op, into, partial);
 }

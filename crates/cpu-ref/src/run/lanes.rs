@@ -161,22 +161,29 @@ pub(super) fn select(arch: Arch, out: &mut [u32], mask: &[u32], on_true: &[u32],
     match (on_true.len() == out.len(), on_false.len() == out.len()) {
         (true, true) => arch.dispatch(|| {
             for (((out, &mask), &a), &b) in out.iter_mut().zip(mask).zip(on_true).zip(on_false) {
-                *out = if mask != 0 { a } else { b };
+                *out = choose(mask, a, b);
             }
         }),
         (true, false) => {
             let b = on_false[0];
-            zip(arch, out, mask, on_true, |mask, a| if mask != 0 { a } else { b });
+            zip(arch, out, mask, on_true, |mask, a| choose(mask, a, b));
         }
         (false, true) => {
             let a = on_true[0];
-            zip(arch, out, mask, on_false, |mask, b| if mask != 0 { a } else { b });
+            zip(arch, out, mask, on_false, |mask, b| choose(mask, a, b));
         }
         (false, false) => {
             let (a, b) = (on_true[0], on_false[0]);
-            map(arch, out, mask, |mask| if mask != 0 { a } else { b });
+            map(arch, out, mask, |mask| choose(mask, a, b));
         }
     }
+}
+
+/// `mask ≠ 0 ? a : b`, by bits: a choice makes the compiler look which of the two it has to load, lane by lane.
+#[inline(always)]
+fn choose(mask: u32, a: u32, b: u32) -> u32 {
+    let a_bits = u32::from(mask == 0).wrapping_sub(1);
+    (a & a_bits) | (b & !a_bits)
 }
 
 /// Copies lanes, or one lane into all.
@@ -202,44 +209,55 @@ pub(super) fn cast(arch: Arch, from: DType, to: DType, out: &mut [u32], x: &[u32
 /// Partial results of a fold along lanes: as many as a loop needs to use vectors and to hide the latency of an addition.
 const PARTIALS: usize = 32;
 
-/// Lanes folded into one, with a fixed number of partial results.
-pub(super) fn fold(arch: Arch, op: Reduce, x: &[f32]) -> f32 {
+/// Rows of so many lanes folded into one lane each, with a fixed number of partial results.
+pub(super) fn fold_rows(arch: Arch, op: Reduce, out: &mut [f32], columns: usize, x: &[f32]) {
     match op {
-        Reduce::Sum => fold_with(arch, x, 0.0, |a, b| a + b),
-        Reduce::Max => fold_with(arch, x, f32::NEG_INFINITY, |a, b| math::max(a, b)),
-        Reduce::Min => fold_with(arch, x, f32::INFINITY, |a, b| math::min(a, b)),
+        Reduce::Sum => fold_with(arch, out, columns, x, 0.0, |a, b| a + b),
+        Reduce::Max => fold_with(arch, out, columns, x, f32::NEG_INFINITY, |a, b| math::max(a, b)),
+        Reduce::Min => fold_with(arch, out, columns, x, f32::INFINITY, |a, b| math::min(a, b)),
     }
 }
 
 #[inline(always)]
-fn fold_with(arch: Arch, x: &[f32], identity: f32, f: impl Fn(f32, f32) -> f32) -> f32 {
-    struct Fold<'a, F>(&'a [f32], f32, F);
+fn fold_with(arch: Arch, out: &mut [f32], columns: usize, x: &[f32], identity: f32, f: impl Fn(f32, f32) -> f32) {
+    struct Fold<'a, F>(&'a mut [f32], usize, &'a [f32], f32, F);
     impl<F: Fn(f32, f32) -> f32> WithSimd for Fold<'_, F> {
-        type Output = f32;
+        type Output = ();
         #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> f32 {
-            let Self(x, identity, f) = self;
-            let mut partial = [identity; PARTIALS];
-            let (chunks, rest) = x.as_chunks::<PARTIALS>();
-            for chunk in chunks {
-                for (p, &x) in partial.iter_mut().zip(chunk) {
-                    *p = f(*p, x);
-                }
+        fn with_simd<S: Simd>(self, _: S) {
+            let Self(out, columns, x, identity, f) = self;
+            let rows = out.iter_mut().zip(x.chunks_exact(columns));
+            if columns < PARTIALS {
+                // Partial results would cost more than they give; of several rows the processor folds some at a time anyway.
+                rows.for_each(|(out, row)| *out = row.iter().fold(identity, |a, &b| f(a, b)));
+            } else {
+                rows.for_each(|(out, row)| *out = fold_row(row, identity, &f));
             }
-            for (p, &x) in partial.iter_mut().zip(rest) {
-                *p = f(*p, x);
-            }
-            let mut width = PARTIALS / 2;
-            while width > 0 {
-                for i in 0..width {
-                    partial[i] = f(partial[i], partial[i + width]);
-                }
-                width /= 2;
-            }
-            partial[0]
         }
     }
-    arch.dispatch(Fold(x, identity, f))
+    arch.dispatch(Fold(out, columns, x, identity, f));
+}
+
+#[inline(always)]
+fn fold_row(row: &[f32], identity: f32, f: &impl Fn(f32, f32) -> f32) -> f32 {
+    let mut partial = [identity; PARTIALS];
+    let (chunks, rest) = row.as_chunks::<PARTIALS>();
+    for chunk in chunks {
+        for (p, &x) in partial.iter_mut().zip(chunk) {
+            *p = f(*p, x);
+        }
+    }
+    for (p, &x) in partial.iter_mut().zip(rest) {
+        *p = f(*p, x);
+    }
+    let mut width = PARTIALS / 2;
+    while width > 0 {
+        for i in 0..width {
+            partial[i] = f(partial[i], partial[i + width]);
+        }
+        width /= 2;
+    }
+    partial[0]
 }
 
 /// `out[i]` folded with `x[i]`.
@@ -253,7 +271,11 @@ pub(super) fn fold_lanes(arch: Arch, op: Reduce, out: &mut [f32], x: &[f32]) {
 
 /// Accumulators, which are in double precision, folded with values.
 pub(super) fn accumulate(arch: Arch, op: Reduce, into: &mut [f64], x: &[f32]) {
-    update(arch, into, x, |a, b| fold_pair(op, a, f64::from(b)));
+    match op {
+        Reduce::Sum => update(arch, into, x, |a, b| fold_pair(Reduce::Sum, a, f64::from(b))),
+        Reduce::Max => update(arch, into, x, |a, b| fold_pair(Reduce::Max, a, f64::from(b))),
+        Reduce::Min => update(arch, into, x, |a, b| fold_pair(Reduce::Min, a, f64::from(b))),
+    }
 }
 
 /// `out[i] = f(out[i], x[i])`.

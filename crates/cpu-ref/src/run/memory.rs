@@ -111,6 +111,15 @@ impl Shared<'_> {
         unsafe { std::slice::from_raw_parts(from, len) }
     }
 
+    /// Lets a function fill contiguous elements where they are. It must not reach them in another way meanwhile: whoever calls has compared
+    /// with the places of all operands.
+    #[inline(always)]
+    pub(super) fn fill_by(self, buffer: usize, start: i64, len: usize, f: impl FnOnce(&mut [u32])) {
+        let to = self.at(buffer, start, len);
+        // SAFETY: `at` checked the range, which is initialised; nothing else reads or writes it now, as said above.
+        f(unsafe { std::slice::from_raw_parts_mut(to, len) });
+    }
+
     /// Copies elements that are `step` apart out.
     #[inline(always)]
     pub(super) fn read_strided(self, buffer: usize, start: i64, step: i64, out: &mut [u32]) {

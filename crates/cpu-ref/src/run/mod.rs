@@ -9,9 +9,13 @@
 mod code;
 mod compile;
 mod crew;
+mod direct;
 mod early;
+mod emit;
 mod entry;
 mod execute;
+mod formula;
+mod fuse;
 mod lanes;
 mod long;
 mod math;
@@ -67,6 +71,7 @@ impl CpuBackend {
                 arguments: false,
                 readback: false,
                 runs_per_submission_max: 1,
+                masked_kernels: false,
                 staging_bytes_max: 0,
             },
         }

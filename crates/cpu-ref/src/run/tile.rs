@@ -10,6 +10,7 @@ use pulp::Arch;
 
 use super::code::{Code, LANES, Phase};
 use super::execute::{Frame, execute};
+use super::formula::BLOCK;
 use super::memory::Shared;
 
 /// Work, in additions, of the smallest piece given to a thread.
@@ -44,6 +45,32 @@ impl Register {
             None => &self.words[self.start..self.start + self.len],
             Some((buffer, start)) => memory.view(buffer, start, self.len),
         }
+    }
+
+    /// The one value that the register has for all lanes, as often as formulas ask for it.
+    #[inline(always)]
+    pub(super) fn repeated(&self) -> Option<&[u32; BLOCK]> {
+        let words = self.words[self.start..].first_chunk();
+        if self.len == 1 && self.place.is_none() { words } else { None }
+    }
+
+    /// Repeats a value for [`Self::repeated`].
+    #[inline(always)]
+    pub(super) fn repeat(&mut self) {
+        if self.len == 1 {
+            let value = self.words[self.start];
+            self.words[self.start..][..BLOCK].fill(value);
+        }
+    }
+
+    /// How many lanes it has.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Buffer and first element of the lanes, if they are in memory.
+    pub(super) const fn place(&self) -> Option<(usize, i64)> {
+        self.place
     }
 
     /// Lets the register stand for lanes in memory.

@@ -11,7 +11,9 @@ pub(super) fn mark(phases: &mut [Phase]) {
     // one pass through the code.
     let mut code: Vec<&mut Instr> = phases.iter_mut().flat_map(|phase| &mut phase.element).collect();
     for i in 0..code.len() {
-        let Instr { op: Do::Load { access, choice: _ }, level: Level::Element, out } = &*code[i] else { continue };
+        let Instr { op: Do::Load { access, choice: _ }, level: Level::Element, out, stored: None } = &*code[i] else {
+            continue;
+        };
         let (buffer, register) = (access.buffer, *out);
         let is_safe = is_unchanged(&mut code[i + 1..], buffer, register);
         if let Do::Load { access, choice: _ } = &mut code[i].op {
@@ -24,11 +26,12 @@ pub(super) fn mark(phases: &mut [Phase]) {
 fn is_unchanged(code: &mut [&mut Instr], buffer: usize, register: Reg) -> bool {
     let mut is_stored = false;
     for instr in code {
-        // An instruction that uses the register and stores to the buffer would read and write the same elements.
+        // A store that uses the register would read and write the same elements. An instruction that makes what is stored looks itself.
         is_stored |= matches!(instr.op, Do::Store { buffer: stored, offset: _, value: _ } if stored == buffer);
         if is_stored && instr.op.inputs().into_iter().any(|input| *input == register) {
             return false;
         }
+        is_stored |= instr.stored.is_some_and(|destination| destination.buffer == buffer);
     }
     true
 }

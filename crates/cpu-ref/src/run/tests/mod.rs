@@ -1,5 +1,6 @@
 //! Plans made by hand, run by the backend and, point by point, by a plain interpreter; the buffers must agree.
 
+mod formulas;
 mod map;
 mod matmul;
 mod programs;

@@ -1,0 +1,198 @@
+//! Which kernels share a dispatch where the device goes through the code of all of them, masked ([`Target::masked_kernels`]).
+//!
+//! [`Target::masked_kernels`]: crate::plan::Target::masked_kernels
+//!
+//! There, only kernels of the same code come side by side for nothing. Long ones get dispatches of their own, and kernels that nothing
+//! waits for, such as the gradients of equal layers, are put off until they can run together.
+
+use std::collections::BTreeSet;
+
+use super::{Task, Virtual, VirtualKind};
+use crate::graph::NodeId;
+use crate::plan::{BufferId, Index, Inst, Kernel, Kind};
+
+/// Results from which a product is long: that many workgroups going through another's code, masked, take longer than to start a dispatch.
+const LONG_PRODUCT: usize = 1 << 14;
+/// Points, or rows, of kernels that ride along with long ones, at most: they go through the others' code once for every 32.
+const PASSENGER_POINTS_MAX: usize = 256;
+/// Bytes of temporaries that live longer because kernels were put off, at most, together and for one kernel: what reads more takes so long
+/// that a dispatch of its own does not matter.
+const PUT_OFF_BYTES_MAX: usize = 8 << 20;
+const PUT_OFF_READS_MAX: usize = 1 << 20;
+
+/// How a kernel comes side by side with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Company {
+    /// Only with kernels of the same code: the number of the code.
+    Alike(usize),
+    /// With other kernels that are not long.
+    Short,
+    /// With any, for it has few points, or rows.
+    Passenger(usize),
+}
+
+/// Who is in a dispatch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Aboard {
+    first: Company,
+    /// Points of passengers that others bear.
+    points: usize,
+}
+
+impl Company {
+    /// In which order dispatches are filled.
+    pub(super) const fn rank(self) -> usize {
+        match self {
+            Self::Short => 0,
+            Self::Alike(_) => 1,
+            Self::Passenger(_) => 2,
+        }
+    }
+}
+
+impl Aboard {
+    /// A dispatch of one.
+    pub(super) const fn new(first: Company) -> Self {
+        Self { first, points: 0 }
+    }
+
+    /// Who is aboard if one more comes, or `None` if it must not; they come by [`Company::rank`].
+    pub(super) fn with(self, other: Company) -> Option<Self> {
+        let Self { first, points } = self;
+        match (first, other) {
+            (Company::Alike(code), Company::Alike(other)) => (code == other).then_some(self),
+            (Company::Alike(_), Company::Passenger(more)) => {
+                let points = points + more;
+                (points <= PASSENGER_POINTS_MAX).then_some(Self { first, points })
+            }
+            (Company::Short, Company::Short) | (Company::Short | Company::Passenger(_), Company::Passenger(_)) => {
+                Some(self)
+            }
+            (Company::Alike(_) | Company::Passenger(_), Company::Short)
+            | (Company::Short | Company::Passenger(_), Company::Alike(_)) => None,
+        }
+    }
+}
+
+/// The company of every task. Puts off what can wait for others of its code, which changes the levels.
+pub(super) fn arrange(
+    tasks: &[Task],
+    virtuals: &[Virtual],
+    before: &[BTreeSet<usize>],
+    levels: &mut [usize],
+) -> Vec<Company> {
+    let mut codes: Vec<(Kernel, Vec<usize>)> = vec![];
+    let mut code_of = Vec::with_capacity(tasks.len());
+    for (t, task) in tasks.iter().enumerate() {
+        let code = code(&task.kernel);
+        match codes.iter().position(|(other, _)| *other == code) {
+            Some(known) => {
+                codes[known].1.push(t);
+                code_of.push(known);
+            }
+            None => {
+                code_of.push(codes.len());
+                codes.push((code, vec![t]));
+            }
+        }
+    }
+    let groups = codes.iter().map(|(_, members)| members.as_slice());
+    put_off(tasks, virtuals, before, levels, groups);
+    let company = |(t, task): (usize, &Task)| {
+        let Kernel { space, kind, .. } = &task.kernel;
+        let points = match kind {
+            Kind::Rows => space.iter().rev().skip(1).product::<usize>(),
+            Kind::Map | Kind::MatMul(_) | Kind::Scatter(_) => space.iter().product(),
+        };
+        match kind {
+            Kind::MatMul(_) if points >= LONG_PRODUCT => Company::Alike(code_of[t]),
+            Kind::Map | Kind::Rows | Kind::MatMul(_) | Kind::Scatter(_) if points <= PASSENGER_POINTS_MAX => {
+                Company::Passenger(points)
+            }
+            Kind::Map | Kind::Rows | Kind::MatMul(_) | Kind::Scatter(_) => Company::Short,
+        }
+    };
+    tasks.iter().enumerate().map(company).collect()
+}
+
+/// Moves tasks of the same code that are not waited for to one level.
+fn put_off<'a>(
+    tasks: &[Task],
+    virtuals: &[Virtual],
+    before: &[BTreeSet<usize>],
+    levels: &mut [usize],
+    groups: impl Iterator<Item = &'a [usize]>,
+) {
+    // The first level at which somebody needs a task; levels only grow, so that it stays one.
+    let mut needed: Vec<Option<usize>> = vec![None; levels.len()];
+    for (task, predecessors) in before.iter().enumerate() {
+        for &p in predecessors {
+            needed[p] = needed[p].into_iter().chain([levels[task]]).min();
+        }
+    }
+    let of_temporary = |b: &BufferId| match virtuals.get(b.index()) {
+        Some(Virtual { kind: VirtualKind::Temp, dtype: _, len }) => 4 * len,
+        Some(_) | None => 0,
+    };
+    let mut room = PUT_OFF_BYTES_MAX;
+    for members in groups {
+        let is_small = |t: usize| tasks[t].reads.iter().map(of_temporary).sum::<usize>() <= PUT_OFF_READS_MAX;
+        let idle = |&&t: &&usize| is_small(t) && needed[t].is_some_and(|needed| needed > levels[t] + 1);
+        let idle: Vec<usize> = members.iter().filter(idle).copied().collect();
+        let last = idle.iter().filter_map(|&t| needed[t]).min().map_or(0, |needed| needed - 1);
+        let moved: Vec<usize> = idle.into_iter().filter(|&t| levels[t] < last).collect();
+        let reads: BTreeSet<BufferId> = moved.iter().flat_map(|&t| tasks[t].reads.iter().copied()).collect();
+        let bytes: usize = reads.iter().map(of_temporary).sum();
+        // One alone has nobody to wait for.
+        let together = members.iter().filter(|&&t| levels[t] == last).count() + moved.len();
+        if together > 1 && bytes <= room {
+            room -= bytes;
+            moved.iter().for_each(|&t| levels[t] = last);
+        }
+    }
+}
+
+/// What a kernel's code depends on: everything but names and where tensors lie.
+fn code(kernel: &Kernel) -> Kernel {
+    let mut kernel = kernel.clone();
+    kernel.label.clear();
+    kernel.nodes.clear();
+    let mut seen: Vec<BufferId> = vec![];
+    let mut canonical = |buffer: &mut BufferId| {
+        let position = seen.iter().position(|b| b == buffer).unwrap_or_else(|| {
+            seen.push(*buffer);
+            seen.len() - 1
+        });
+        *buffer = BufferId::from_index(position);
+    };
+    // Of where something starts, only matters whether that is a multiple of four.
+    let near = |index: &mut Index| index.offset = index.offset.rem_euclid(4);
+    for operand in &mut kernel.operands {
+        canonical(&mut operand.buffer);
+        near(&mut operand.index);
+    }
+    match &mut kernel.kind {
+        Kind::MatMul(product) => {
+            for matrix in [&mut product.a, &mut product.b] {
+                canonical(&mut matrix.place.buffer);
+                matrix.place.offset %= 4;
+            }
+        }
+        Kind::Scatter(scatter) => {
+            canonical(&mut scatter.index.buffer);
+            scatter.index.offset %= 4;
+        }
+        Kind::Map | Kind::Rows => {}
+    }
+    for store in &mut kernel.stores {
+        canonical(&mut store.place.buffer);
+        store.place.offset %= 4;
+        store.node = NodeId::from_index(0);
+    }
+    for inst in &mut kernel.body {
+        if let Inst::RandomBits { state: _, stream, index: _ } = inst {
+            *stream = 0;
+        }
+    }
+    kernel
+}
