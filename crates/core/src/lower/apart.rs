@@ -5,7 +5,7 @@
 //! There, only kernels of the same code come side by side for nothing. Long ones get dispatches of their own, and kernels that nothing
 //! waits for, such as the gradients of equal layers, are put off until they can run together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{Task, Virtual, VirtualKind};
 use crate::graph::NodeId;
@@ -82,22 +82,21 @@ pub(super) fn arrange(
     levels: &mut [usize],
 ) -> Vec<Company> {
     let mut codes: Vec<(Kernel, Vec<usize>)> = vec![];
+    // By what tells most apart, because a plan may have thousands of kernels.
+    let mut known: HashMap<(Vec<usize>, usize), Vec<usize>> = HashMap::new();
     let mut code_of = Vec::with_capacity(tasks.len());
     for (t, task) in tasks.iter().enumerate() {
         let code = code(&task.kernel);
-        match codes.iter().position(|(other, _)| *other == code) {
-            Some(known) => {
-                codes[known].1.push(t);
-                code_of.push(known);
-            }
-            None => {
-                code_of.push(codes.len());
-                codes.push((code, vec![t]));
-            }
-        }
+        let near = known.entry((code.space.clone(), code.body.len())).or_default();
+        let number = near.iter().copied().find(|&number| codes[number].0 == code).unwrap_or_else(|| {
+            near.push(codes.len());
+            codes.push((code, vec![]));
+            codes.len() - 1
+        });
+        codes[number].1.push(t);
+        code_of.push(number);
     }
-    let groups = codes.iter().map(|(_, members)| members.as_slice());
-    put_off(tasks, virtuals, before, levels, groups);
+    put_off(tasks, virtuals, before, levels, codes.iter().map(|(_, members)| members.as_slice()));
     let company = |(t, task): (usize, &Task)| {
         let Kernel { space, kind, .. } = &task.kernel;
         let points = match kind {

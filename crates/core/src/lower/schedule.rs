@@ -15,9 +15,6 @@ use crate::plan::{BufferId, Dispatch};
 /// seconds, 64 in four and 300 not in nine minutes, and from 100 it has stored wrong values.
 pub(super) const KERNELS_MAX: usize = 16;
 
-/// Kernels of the same code side by side, at most: the limit is their arguments, a few hundred bytes each.
-const ALIKE_MAX: usize = 64;
-
 /// Who may come side by side.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SideBySide {
@@ -68,14 +65,13 @@ pub(super) fn schedule(tasks: &[Task], virtuals: &[Virtual], side_by_side: SideB
         let mut open: Vec<Open> = Vec::new();
         for t in level {
             let mine = bindings(&tasks[t]);
-            let alike = matches!(company[t], Company::Alike(_));
             let fitting = open.iter_mut().find_map(|open| {
                 // Two writers of one buffer write different tensors: anything else would have put them on different levels.
                 let clash = mine.iter().any(|(b, &writes)| open.bound.get(b).is_some_and(|&w| w != writes));
                 let together = open.bound.len() + mine.keys().filter(|b| !open.bound.contains_key(b)).count();
-                let room = open.members.len() < if alike { ALIKE_MAX } else { kernels_max };
-                let aboard = open.aboard.with(company[t]);
-                aboard.filter(|_| !clash && together <= buffers_max && room).map(|aboard| (open, aboard))
+                let fits = !clash && together <= buffers_max && open.members.len() < kernels_max;
+                let aboard = open.aboard.with(company[t]).filter(|_| fits)?;
+                Some((open, aboard))
             });
             match fitting {
                 Some((open, aboard)) => {
