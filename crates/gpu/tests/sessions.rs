@@ -13,7 +13,8 @@ use wgrad_core::{
     Builder, Entry, EntryId, Fetch, HostSlice, HostVec, Init, Program, Role, TensorType, Update, VarId, lower,
 };
 use wgrad_gpu::{
-    AdapterClass, Capabilities, GpuBackend, GpuOptions, Interface, SHADERS, Selector, adapters, devices, modules,
+    AdapterClass, Capabilities, GpuBackend, GpuOptions, Interface, Module, SHADERS, Selector, adapters, devices,
+    modules,
 };
 
 fn backend() -> Option<GpuBackend> {
@@ -132,7 +133,7 @@ fn lost_device() {
 #[test]
 fn a_device_that_goes_away_while_it_works() {
     let Some(backend) = backend() else { return };
-    let plan = lower(&deep(12), backend.target()).expect("a plan");
+    let plan = lower(&deep(12, [16, 32]), backend.target()).expect("a plan");
     let options = PrepareOptions { runs_per_submission: Some(1), ..PrepareOptions::default() };
     let mut session = backend.session(plan, options).expect("a session");
     let (entry, x) = (EntryId::from_index(0), floats(16 * 32, 4));
@@ -228,13 +229,13 @@ fn runs_repeat_bit_by_bit() {
 }
 
 /// A chain of equal layers, with its gradients, updated by plain descent.
-fn deep(layers: usize) -> Program {
+fn deep(layers: usize, [batch, width]: [usize; 2]) -> Program {
     let b = Builder::new();
-    let x = b.feed("x", TensorType::f32([16, 32])).expect("x");
+    let x = b.feed("x", TensorType::f32([batch, width])).expect("x");
     let weights: Vec<_> = (0..layers)
         .map(|i| {
             let init = Init::Normal { mean: 0.0, std: 0.1, seed: 1, stream: u32::try_from(i).expect("small") };
-            b.variable(&format!("w{i}"), TensorType::f32([32, 32]), init, Role::Parameter).expect("w")
+            b.variable(&format!("w{i}"), TensorType::f32([width, width]), init, Role::Parameter).expect("w")
         })
         .collect();
     let y = weights.iter().fold(x, |y, w| y.matmul(*w).and_then(|y| y.tanh()).expect("a layer"));
@@ -256,7 +257,7 @@ fn deep(layers: usize) -> Program {
 }
 
 fn distinct(layers: usize, capabilities: &Capabilities, target: &Target) -> usize {
-    let plan = lower(&deep(layers), target).expect("a plan");
+    let plan = lower(&deep(layers, [16, 32]), target).expect("a plan");
     let modules = modules(&plan, capabilities).expect("code");
     modules.iter().flatten().map(|m| m.wgsl.as_str()).collect::<std::collections::BTreeSet<_>>().len()
 }
@@ -280,6 +281,35 @@ fn deep_networks_compile_once() {
             let target = Target { staging_bytes_max, ..target.clone() };
             assert_eq!(distinct(24, &capabilities, &target), distinct(6, &capabilities, &target));
         }
+    }
+}
+
+/// Where kernels side by side cost each other time, the gradients of equal layers are one dispatch with one function, and nothing changes.
+#[test]
+fn equal_layers_share_a_function() {
+    const LAYERS: usize = 4;
+    let program = deep(LAYERS, [128, 128]);
+    let values: Vec<f32> = (0..128 * 128).map(|i| (i % 23) as f32 * 0.1 - 1.0).collect();
+    // The first mode is the device as it comes; these kernels take long to compile.
+    for (mode, backend) in modes().iter().take(1) {
+        let trained = |masked_kernels: bool| {
+            let target = Target { masked_kernels, staging_bytes_max: 1 << 22, ..backend.target().clone() };
+            let plan = lower(&program, &target).expect("a plan");
+            let code = modules(&plan, backend.capabilities()).expect("code");
+            let mut session = backend.session(plan, PrepareOptions::default()).expect("a session");
+            for _ in 0..3 {
+                session.run(EntryId::from_index(0), &[HostSlice::F32(&values)]).expect("a run");
+            }
+            let weights: Vec<HostVec> =
+                (0..LAYERS).map(|i| session.read(Source::Variable(VarId::from_index(i))).expect("weights")).collect();
+            (weights, code)
+        };
+        let (weights, code) = trained(true);
+        let shared = |module: &&Module| module.wgsl.contains("var at = ");
+        let most = code.iter().flatten().filter(shared).map(|module| module.groups.len()).max();
+        // As many of the layers' gradients as the device's buffers allow, two for each and one for all.
+        assert!(most >= Some(3.min(LAYERS - 1)), "{mode}: {most:?}");
+        assert_eq!(weights, trained(false).0, "{mode}");
     }
 }
 
