@@ -7,11 +7,12 @@ use wgrad::data::{Batch, Batches, Dataset, read_csv};
 use wgrad::loss::Loss;
 use wgrad::nn::{Activation, Mlp};
 use wgrad::optim::{Adam, Momentum, Optimization, Optimizer, RmsProp, Sgd};
-use wgrad::train::{TrainOptions, TrainProgram};
-use wgrad_core::plan::{BufferClass, Counters, Session, Source};
+use wgrad::train::{Residency, TrainOptions, TrainProgram};
+use wgrad_core::plan::{Backend, BufferClass, Counters, Limits, Session, Source, Target};
 use wgrad_core::{EntryId, HostSlice, HostVec, VarId, lower};
-use wgrad_cpu_ref::{Oracle, OracleFeed};
+use wgrad_cpu_ref::{CpuBackend, Oracle, OracleFeed};
 use wgrad_gpu::{GpuBackend, GpuOptions, Interface, Selector};
+use wgrad_tests::bench::{WORKLOADS, inputs};
 use wgrad_tests::engine::{Engine, main_engines};
 use wgrad_tests::sample::Random;
 
@@ -216,6 +217,41 @@ fn a_thousand_steps_allocate_nothing_after_the_first() {
         assert_eq!(after.submissions, submissions + 999, "{}: submissions", engine.name);
         let loss = session.read(Source::Fetch(job.batches[0].0, 0)).unwrap().into_f32().unwrap()[0];
         assert!(loss.is_finite() && loss < 0.7, "{}: after 1,000 steps the loss is {loss}", engine.name);
+    }
+}
+
+/// Parameters, gradients and states, and 30 MiB for all else, also where kernels wait for others of their code and read through a texture.
+#[test]
+fn the_workloads_need_little_more_than_parameters_gradients_and_states() {
+    let like_lavapipe = Target {
+        name: "like lavapipe".to_owned(),
+        limits: Limits {
+            buffer_bytes_max: 1 << 31,
+            binding_bytes_max: 128 << 20,
+            dispatch_buffers_max: 32,
+            ..Limits::WEBGPU
+        },
+        arguments: true,
+        readback: true,
+        runs_per_submission_max: 8,
+        staging_bytes_max: 8 << 20,
+        masked_kernels: true,
+    };
+    for workload in WORKLOADS {
+        let (width, classes) = (workload.layers[0], workload.layers[workload.layers.len() - 1] as u32);
+        let (features, labels) = inputs(workload.batch, width, classes);
+        let dataset = Dataset::classes(features, width, labels, classes).unwrap();
+        let options = TrainOptions {
+            batch_rows: workload.batch,
+            residency: Residency::Device,
+            ..TrainOptions::new(Loss::cross_entropy(), workload.optimization())
+        };
+        let program = TrainProgram::new(&Mlp::new(workload.layers, workload.activation), &dataset, &options).unwrap();
+        let most = workload.copies() as usize * 4 * workload.parameters() + (30 << 20);
+        for target in [&like_lavapipe, CpuBackend::new().target()] {
+            let report = lower(&program.program, target).unwrap().memory();
+            assert!(report.total_bytes() <= most, "{} {}: more than {most}\n{report}", workload.name, target.name);
+        }
     }
 }
 

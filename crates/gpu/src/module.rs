@@ -184,11 +184,10 @@ fn module(dispatch: &Dispatch, staging: Staging, capabilities: &Capabilities, la
     let mut arguments = vec![0; bytes / 4];
     let (mut parts, mut choose) = (String::new(), String::new());
     let mut start = 0;
-    let mut words_of: Vec<Option<(usize, Words)>> = words_of.into_iter().map(Some).collect();
     for (number, Function { text, kernels }) in functions.iter().enumerate() {
         let mut starts = vec![];
         for &at in kernels {
-            let Some((base, words)) = words_of[at].take() else { continue };
+            let (base, words): &(usize, Words) = &words_of[at];
             let end = start + groups[at];
             let narrow = |n: usize| u32::try_from(n).map_err(|_| format!("{n} workgroups"));
             for (position, word) in words.finish(narrow(start)?, narrow(end)?, width).into_iter().enumerate() {

@@ -45,11 +45,10 @@ impl Words {
     }
 
     /// The words, once the workgroups of the kernel and the width of the grid are known.
-    pub(crate) fn finish(mut self, start: u32, end: u32, grid_width: u32) -> Vec<u32> {
-        self.values[START] = start;
-        self.values[END] = end;
-        self.values[GRID_WIDTH] = grid_width;
-        self.values
+    pub(crate) fn finish(&self, start: u32, end: u32, grid_width: u32) -> Vec<u32> {
+        let mut values = self.values.clone();
+        (values[START], values[END], values[GRID_WIDTH]) = (start, end, grid_width);
+        values
     }
 
     /// How many there are.

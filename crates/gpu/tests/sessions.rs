@@ -307,8 +307,8 @@ fn equal_layers_share_a_function() {
         let (weights, code) = trained(true);
         let shared = |module: &&Module| module.wgsl.contains("var at = ");
         let most = code.iter().flatten().filter(shared).map(|module| module.groups.len()).max();
-        // As many of the layers' gradients as the device's buffers allow, two for each and one for all.
-        assert!(most >= Some(3.min(LAYERS - 1)), "{mode}: {most:?}");
+        // The gradients of three layers at least: each reads two buffers, all write one, and every device has eight.
+        assert!(most >= Some(3), "{mode}: {most:?}");
         assert_eq!(weights, trained(false).0, "{mode}");
     }
 }

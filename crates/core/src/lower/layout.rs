@@ -16,7 +16,7 @@ use crate::plan::{
 use crate::program::{Entry, Program};
 
 /// Most bytes of the buffer that values pass through on their way to the host; larger ones go in pieces.
-const READBACK_BYTES_MAX: usize = 4 << 20;
+const READBACK_BYTES_MAX: usize = 2 << 20;
 /// Most bytes of the buffer for values that are read while work goes on: losses and other small ones.
 const LATE_BYTES_MAX: usize = 256;
 /// Most bytes of the buffer for the feeds of several runs.

@@ -40,9 +40,7 @@ impl Formula {
             Self::SumOfProducts | Self::DifferenceOfProducts => 3,
         }
     }
-}
 
-impl Formula {
     /// The operand that may lie where the result goes: the one that an optimizer's state or a parameter comes as.
     pub(super) const fn own(self) -> usize {
         match self {
