@@ -2,7 +2,7 @@
 //
 // Written for hardware without subgroups: matmul_tile_64.
 // Started as 64 x 1 workgroups of 64 invocations, with these words:
-//   64 64 0 0 | 512 512 512 512 | 512 0 262144 8 | 8
+//   64 64 0 0 | 512 512 512 512 | 512 0 262144 512 | 512 8 8
 // The plan, with the buffers named as below:
 //   matmul nn %2 %2 over [512, 512], [512x512x512] b0+0 / 512 · b0+262144 / 512
 //     v0 = product
@@ -26,10 +26,12 @@ fn part_0(group: u32, lane: u32, at: u32) {
     let n11 = args[at + 2u].w;
     let n12 = args[at + 3u].x;
     let n13 = args[at + 3u].y;
-    let tile_j = group % n12;
-    let tile_r = group / n12;
-    let tile_i = tile_r % n11;
-    let z = tile_r / n11;
+    let n14 = args[at + 3u].z;
+    let n15 = args[at + 3u].w;
+    let tile_j = group % n14;
+    let tile_r = group / n14;
+    let tile_i = tile_r % n13;
+    let z = tile_r / n13;
     let k_start = 0u;
     let k_end = n6;
     let a_at = n9;
@@ -198,38 +200,38 @@ fn part_0(group: u32, lane: u32, at: u32) {
         }
         workgroupBarrier();
     }
-    let at_0_0 = (z * n4 + (i0 + row * 8u + 0u)) * n5 + (j0 + column * 8u + 0u);
-    put_vec4f_b1(n13 + at_0_0, acc0_0);
-    let at_0_1 = (z * n4 + (i0 + row * 8u + 0u)) * n5 + (j0 + column * 8u + 4u);
-    put_vec4f_b1(n13 + at_0_1, acc0_1);
-    let at_1_0 = (z * n4 + (i0 + row * 8u + 1u)) * n5 + (j0 + column * 8u + 0u);
-    put_vec4f_b1(n13 + at_1_0, acc1_0);
-    let at_1_1 = (z * n4 + (i0 + row * 8u + 1u)) * n5 + (j0 + column * 8u + 4u);
-    put_vec4f_b1(n13 + at_1_1, acc1_1);
-    let at_2_0 = (z * n4 + (i0 + row * 8u + 2u)) * n5 + (j0 + column * 8u + 0u);
-    put_vec4f_b1(n13 + at_2_0, acc2_0);
-    let at_2_1 = (z * n4 + (i0 + row * 8u + 2u)) * n5 + (j0 + column * 8u + 4u);
-    put_vec4f_b1(n13 + at_2_1, acc2_1);
-    let at_3_0 = (z * n4 + (i0 + row * 8u + 3u)) * n5 + (j0 + column * 8u + 0u);
-    put_vec4f_b1(n13 + at_3_0, acc3_0);
-    let at_3_1 = (z * n4 + (i0 + row * 8u + 3u)) * n5 + (j0 + column * 8u + 4u);
-    put_vec4f_b1(n13 + at_3_1, acc3_1);
-    let at_4_0 = (z * n4 + (i0 + row * 8u + 4u)) * n5 + (j0 + column * 8u + 0u);
-    put_vec4f_b1(n13 + at_4_0, acc4_0);
-    let at_4_1 = (z * n4 + (i0 + row * 8u + 4u)) * n5 + (j0 + column * 8u + 4u);
-    put_vec4f_b1(n13 + at_4_1, acc4_1);
-    let at_5_0 = (z * n4 + (i0 + row * 8u + 5u)) * n5 + (j0 + column * 8u + 0u);
-    put_vec4f_b1(n13 + at_5_0, acc5_0);
-    let at_5_1 = (z * n4 + (i0 + row * 8u + 5u)) * n5 + (j0 + column * 8u + 4u);
-    put_vec4f_b1(n13 + at_5_1, acc5_1);
-    let at_6_0 = (z * n4 + (i0 + row * 8u + 6u)) * n5 + (j0 + column * 8u + 0u);
-    put_vec4f_b1(n13 + at_6_0, acc6_0);
-    let at_6_1 = (z * n4 + (i0 + row * 8u + 6u)) * n5 + (j0 + column * 8u + 4u);
-    put_vec4f_b1(n13 + at_6_1, acc6_1);
-    let at_7_0 = (z * n4 + (i0 + row * 8u + 7u)) * n5 + (j0 + column * 8u + 0u);
-    put_vec4f_b1(n13 + at_7_0, acc7_0);
-    let at_7_1 = (z * n4 + (i0 + row * 8u + 7u)) * n5 + (j0 + column * 8u + 4u);
-    put_vec4f_b1(n13 + at_7_1, acc7_1);
+    let at_0_0 = (z * n11 + (i0 + row * 8u + 0u)) * n12 + (j0 + column * 8u + 0u);
+    put_vec4f_b1(n15 + at_0_0, acc0_0);
+    let at_0_1 = (z * n11 + (i0 + row * 8u + 0u)) * n12 + (j0 + column * 8u + 4u);
+    put_vec4f_b1(n15 + at_0_1, acc0_1);
+    let at_1_0 = (z * n11 + (i0 + row * 8u + 1u)) * n12 + (j0 + column * 8u + 0u);
+    put_vec4f_b1(n15 + at_1_0, acc1_0);
+    let at_1_1 = (z * n11 + (i0 + row * 8u + 1u)) * n12 + (j0 + column * 8u + 4u);
+    put_vec4f_b1(n15 + at_1_1, acc1_1);
+    let at_2_0 = (z * n11 + (i0 + row * 8u + 2u)) * n12 + (j0 + column * 8u + 0u);
+    put_vec4f_b1(n15 + at_2_0, acc2_0);
+    let at_2_1 = (z * n11 + (i0 + row * 8u + 2u)) * n12 + (j0 + column * 8u + 4u);
+    put_vec4f_b1(n15 + at_2_1, acc2_1);
+    let at_3_0 = (z * n11 + (i0 + row * 8u + 3u)) * n12 + (j0 + column * 8u + 0u);
+    put_vec4f_b1(n15 + at_3_0, acc3_0);
+    let at_3_1 = (z * n11 + (i0 + row * 8u + 3u)) * n12 + (j0 + column * 8u + 4u);
+    put_vec4f_b1(n15 + at_3_1, acc3_1);
+    let at_4_0 = (z * n11 + (i0 + row * 8u + 4u)) * n12 + (j0 + column * 8u + 0u);
+    put_vec4f_b1(n15 + at_4_0, acc4_0);
+    let at_4_1 = (z * n11 + (i0 + row * 8u + 4u)) * n12 + (j0 + column * 8u + 4u);
+    put_vec4f_b1(n15 + at_4_1, acc4_1);
+    let at_5_0 = (z * n11 + (i0 + row * 8u + 5u)) * n12 + (j0 + column * 8u + 0u);
+    put_vec4f_b1(n15 + at_5_0, acc5_0);
+    let at_5_1 = (z * n11 + (i0 + row * 8u + 5u)) * n12 + (j0 + column * 8u + 4u);
+    put_vec4f_b1(n15 + at_5_1, acc5_1);
+    let at_6_0 = (z * n11 + (i0 + row * 8u + 6u)) * n12 + (j0 + column * 8u + 0u);
+    put_vec4f_b1(n15 + at_6_0, acc6_0);
+    let at_6_1 = (z * n11 + (i0 + row * 8u + 6u)) * n12 + (j0 + column * 8u + 4u);
+    put_vec4f_b1(n15 + at_6_1, acc6_1);
+    let at_7_0 = (z * n11 + (i0 + row * 8u + 7u)) * n12 + (j0 + column * 8u + 0u);
+    put_vec4f_b1(n15 + at_7_0, acc7_0);
+    let at_7_1 = (z * n11 + (i0 + row * 8u + 7u)) * n12 + (j0 + column * 8u + 4u);
+    put_vec4f_b1(n15 + at_7_1, acc7_1);
 }
 
 @compute @workgroup_size(64)

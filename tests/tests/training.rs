@@ -8,7 +8,7 @@ use wgrad::loss::Loss;
 use wgrad::nn::{Activation, Mlp};
 use wgrad::optim::{Adam, Momentum, Optimization, Optimizer, RmsProp, Sgd};
 use wgrad::train::{Residency, TrainOptions, TrainProgram};
-use wgrad_core::plan::{Backend, BufferClass, Counters, Limits, Session, Source, Target};
+use wgrad_core::plan::{Backend, BufferClass, Counters, Limits, STAGING_PITCH_WORDS, Session, Source, Target};
 use wgrad_core::{EntryId, HostSlice, HostVec, VarId, lower};
 use wgrad_cpu_ref::{CpuBackend, Oracle, OracleFeed};
 use wgrad_gpu::{GpuBackend, GpuOptions, Interface, Selector};
@@ -234,7 +234,7 @@ fn the_workloads_need_little_more_than_parameters_gradients_and_states() {
         arguments: true,
         readback: true,
         runs_per_submission_max: 8,
-        staging_bytes_max: 8 << 20,
+        staging_bytes_max: 512 * 4 * STAGING_PITCH_WORDS,
         masked_kernels: true,
     };
     for workload in WORKLOADS {

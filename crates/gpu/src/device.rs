@@ -365,7 +365,7 @@ impl GpuBackend {
         log::info!("opened {info}");
         let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
         let staging_bytes = match options.staging_bytes_max {
-            Some(bytes) => bytes.min(limits.max_texture_dimension_2d as usize * staging::ROW_BYTES as usize),
+            Some(bytes) => bytes.min(limits.max_texture_dimension_2d as usize * staging::PITCH_BYTES),
             None if options.hardware_shapes => 0,
             None => staging::bytes_max(&info),
         };

@@ -65,6 +65,9 @@ pub(crate) fn is_exact(matmul: &MatMul) -> bool {
     matmul.k.is_multiple_of(4) && (matmul.splits() == 1 || matmul.k_chunk.is_multiple_of(4))
 }
 
+/// Words of the right operand that a band of tiles reads: half of the second-level cache of a small core.
+const BAND_WORDS: usize = 1 << 16;
+
 fn outer_len(matmul: &MatMul) -> usize {
     matmul.splits() * matmul.batch.iter().product::<usize>()
 }
@@ -85,14 +88,18 @@ pub(crate) struct Product<'k> {
     pub(crate) ldb: String,
     a_offset: String,
     b_offset: String,
+    /// Rows and columns of what results are stored in.
+    stored: [String; 2],
     /// Per leading axis of the space: its size.
     sizes: Vec<String>,
     /// Per batch axis: the strides of both operands.
     strides: Vec<(String, String)>,
     tiles: (String, String),
+    /// Columns of tiles in a band, if tiles are walked band by band.
+    band: Option<String>,
     /// Tiles together.
     pub(crate) count: usize,
-    /// Functions that read one element or four of the operands.
+    /// Where the operands are read.
     buffers: (BufferId, BufferId),
 }
 
@@ -105,7 +112,7 @@ pub(crate) struct Tile {
 impl<'k> Product<'k> {
     /// Collects the numbers of a product that is computed in tiles of the given size.
     pub(crate) fn new(kernel: &'k Kernel, matmul: &'k MatMul, words: &mut Words, tile: (usize, usize)) -> Self {
-        let MatMul { batch, m, n, k, k_chunk, a, b } = matmul;
+        let MatMul { batch, m, n, k, k_chunk, a, b, stored } = matmul;
         let (tiles_m, tiles_n) = (m.div_ceil(tile.0), n.div_ceil(tile.1));
         let split = matmul.splits() > 1;
         let leading = kernel.space.len() - 2;
@@ -119,15 +126,25 @@ impl<'k> Product<'k> {
             ldb: words.add(b.leading),
             a_offset: words.add(a.place.offset),
             b_offset: words.add(b.place.offset),
+            stored: stored.map(|size| words.add(size)),
             sizes: kernel.space[..leading].iter().map(|&size| words.add(size)).collect(),
             strides: (0..batch.len())
                 .map(|axis| (words.add(a.batch_strides[axis]), words.add(b.batch_strides[axis])))
                 .collect(),
             tiles: (words.add(tiles_m), words.add(tiles_n)),
+            band: None,
             count: tiles_m * tiles_n * outer_len(matmul),
             buffers: (a.place.buffer, b.place.buffer),
             body: Body::new(kernel, words),
         }
+    }
+
+    /// Has tiles walked in bands of columns whose part of the right operand stays in a processor's cache while the left operand goes by.
+    pub(crate) fn in_bands(self, words: &mut Words, (_, columns): (usize, usize)) -> Self {
+        let MatMul { n, k, k_chunk, .. } = self.matmul;
+        let width = (BAND_WORDS / (k.min(k_chunk) * columns).max(1)).max(1);
+        let band = (width < n.div_ceil(columns)).then(|| words.add(width));
+        Self { band, ..self }
     }
 
     /// The functions that read the left and the right operand.
@@ -138,8 +155,21 @@ impl<'k> Product<'k> {
     /// Writes where a tile lies: `tile_i`, `tile_j`, `z` (number of the leading coordinates), `k_start`, `k_end`, `a_at`, `b_at`.
     pub(crate) fn start(&self, tile: &str, out: &mut String) -> Tile {
         let (tiles_m, tiles_n) = &self.tiles;
-        let _ = writeln!(out, "let tile_j = {tile} % {tiles_n};\nlet tile_r = {tile} / {tiles_n};");
-        let _ = writeln!(out, "let tile_i = tile_r % {tiles_m};\nlet z = tile_r / {tiles_m};");
+        match &self.band {
+            None => {
+                let _ = writeln!(out, "let tile_j = {tile} % {tiles_n};\nlet tile_r = {tile} / {tiles_n};");
+                let _ = writeln!(out, "let tile_i = tile_r % {tiles_m};\nlet z = tile_r / {tiles_m};");
+            }
+            Some(band) => {
+                let _ = writeln!(out, "let z = {tile} / ({tiles_m} * {tiles_n});");
+                let _ = writeln!(out, "let in_product = {tile} % ({tiles_m} * {tiles_n});");
+                let _ = writeln!(out, "let band = in_product / ({tiles_m} * {band}) * {band};");
+                let _ = writeln!(out, "let in_band = in_product % ({tiles_m} * {band});");
+                let _ = writeln!(out, "let band_width = min({band}, {tiles_n} - band);");
+                let _ = writeln!(out, "let tile_j = band + in_band % band_width;");
+                let _ = writeln!(out, "let tile_i = in_band / band_width;");
+            }
+        }
         let outer = decode("z", &self.sizes, "z", out);
         let mut batch = outer.iter();
         match &self.chunk {
@@ -241,7 +271,8 @@ impl<'k> Product<'k> {
                 }
                 let suffix = format!("_{r}_{c}");
                 body.emit(out, &class(true, true), &point(row, column), (&mut names, &suffix), &widths, shared)?;
-                let _ = writeln!(out, "let at{suffix} = (z * {} + {row}) * {} + {column};", self.m, self.n);
+                let [high, wide] = &self.stored;
+                let _ = writeln!(out, "let at{suffix} = (z * {high} + {row}) * {wide} + {column};");
                 for (at, store) in body.kernel.stores.iter().enumerate() {
                     let value = body.value(store.value, grid.wide, &names, &widths);
                     let position = format!("at{suffix}");

@@ -26,7 +26,8 @@ pub(crate) fn part(
     let (rows, columns) = (choice.rows, choice.columns);
     let vectors = columns / (4 * lanes);
     let exact = is_exact(matmul);
-    let product = Product::new(kernel, matmul, words, (rows, columns));
+    let tile = (rows, columns);
+    let product = Product::new(kernel, matmul, words, tile).in_bands(words, tile);
     let rows_fit = matmul.m.is_multiple_of(rows);
     let columns_fit = matmul.n.is_multiple_of(columns);
     let (get_a, get_b) = product.readers(shared, (true, true));

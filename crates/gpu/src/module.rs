@@ -134,7 +134,7 @@ struct Function {
 
 fn module(dispatch: &Dispatch, staging: Staging, capabilities: &Capabilities, label: String) -> Result<Module, String> {
     let machine = machine(dispatch, capabilities);
-    let mut shared = Shared { slots: Slots::new(staging.buffers()), ..Shared::default() };
+    let mut shared = Shared { slots: Slots::new(staging.texture), ..Shared::default() };
     let mut functions: Vec<Function> = vec![];
     let mut words_of = Vec::with_capacity(dispatch.kernels.len());
     let (mut forms, mut choices, mut groups) = (vec![], vec![], vec![]);

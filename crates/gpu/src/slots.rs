@@ -14,9 +14,9 @@ use wgrad_core::plan::{BufferId, Place, STAGING_ROW_WORDS};
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     slots: Vec<Slot>,
-    /// What is read through the staging texture.
-    staged: Vec<BufferId>,
-    /// As what it is read there: the element type, and whether in fours.
+    /// What stands for the staging texture.
+    staging: Option<BufferId>,
+    /// As what that is read: the element type, and whether in fours.
     staged_uses: BTreeSet<(DType, bool)>,
 }
 
@@ -49,22 +49,17 @@ pub(crate) const fn is_aligned(place: Place) -> bool {
 }
 
 impl Slots {
-    /// No buffers yet; some will be read through the staging texture.
-    pub(crate) fn new(staged: Vec<BufferId>) -> Self {
-        Self { staged, ..Self::default() }
+    /// No buffers yet; one of the plan's stands for the staging texture.
+    pub(crate) fn new(staging: Option<BufferId>) -> Self {
+        Self { staging, ..Self::default() }
     }
 
     /// The function that reads the element at an index, or the four from an index that is a multiple of four.
     pub(crate) fn get(&mut self, buffer: BufferId, dtype: DType, wide: bool) -> String {
-        if self.staged.contains(&buffer) {
+        if self.staging == Some(buffer) {
             self.staged_uses.insert((dtype, wide));
             return format!("get_{}_staged", type_name(dtype, wide));
         }
-        self.get_stored(buffer, dtype, wide)
-    }
-
-    /// As [`Slots::get`], of the buffer itself even where other reads go through the staging texture.
-    pub(crate) fn get_stored(&mut self, buffer: BufferId, dtype: DType, wide: bool) -> String {
         let slot = self.note(buffer, Use { dtype, wide, write: false });
         format!("get_{}_b{slot}", type_name(dtype, wide))
     }

@@ -1,7 +1,7 @@
 //! A dispatch, ready to be encoded.
 
 use crate::form::Form;
-use crate::staging::{Copy, ROW_BYTES};
+use crate::staging::Copy;
 
 /// A dispatch with all that it needs.
 #[derive(Debug)]
@@ -21,13 +21,13 @@ impl Step {
     /// What comes before its pass.
     pub(crate) fn prepare(&self, encoder: &mut wgpu::CommandEncoder) {
         for (buffer, texture, copy) in &self.copies {
-            let Copy { buffer: _, offset_bytes, row, width, height } = *copy;
+            let Copy { buffer: _, offset_bytes, row_bytes, column, row, width, height } = *copy;
             let layout = wgpu::TexelCopyBufferLayout {
                 offset: offset_bytes,
-                bytes_per_row: Some(ROW_BYTES),
+                bytes_per_row: Some(row_bytes),
                 rows_per_image: None,
             };
-            let origin = wgpu::Origin3d { x: 0, y: row, z: 0 };
+            let origin = wgpu::Origin3d { x: column, y: row, z: 0 };
             encoder.copy_buffer_to_texture(
                 wgpu::TexelCopyBufferInfo { buffer, layout },
                 wgpu::TexelCopyTextureInfo { texture, mip_level: 0, origin, aspect: wgpu::TextureAspect::All },

@@ -66,8 +66,7 @@ impl Body<'_> {
     ) {
         let place = self.kernel.stores[store].place;
         let dtype = self.dtypes[self.kernel.stores[store].value.index()];
-        let (get, put) =
-            (shared.slots.get_stored(place.buffer, dtype, true), shared.slots.put(place.buffer, dtype, true));
+        let (get, put) = (shared.slots.get(place.buffer, dtype, true), shared.slots.put(place.buffer, dtype, true));
         let at = format!("{} + {position}", self.stores[store]);
         let _ = writeln!(out, "{put}({at}, select({get}({at}), {value}, {mask}));");
     }

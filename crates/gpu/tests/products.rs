@@ -4,9 +4,11 @@ mod common;
 #[path = "common/compare.rs"]
 mod compare;
 
-use common::{floats, program};
+use common::{floats, modes, program};
 use compare::check;
-use wgrad_core::{HostVec, TensorType};
+use wgrad_core::plan::{Backend, PrepareOptions, Session, Source};
+use wgrad_core::{EntryId, HostSlice, HostVec, TensorType, lower};
+use wgrad_gpu::GpuBackend;
 
 fn product(m: usize, k: usize, n: usize, (ta, tb): (bool, bool), batch: &[usize]) {
     let shape = |r: usize, c: usize, t: bool| {
@@ -68,6 +70,42 @@ fn batches() {
         product(5, 6, 7, layout, &[3]);
         product(32, 64, 64, layout, &[2, 2]);
         product(33, 20, 36, layout, &[3]);
+    }
+}
+
+/// Operands that do not fit into a small staging texture together, with columns of their last parts that are few.
+#[test]
+fn in_parts() {
+    for layout in LAYOUTS {
+        for (m, k, n) in [(152, 196, 264), (71, 100, 1000), (200, 9, 1028)] {
+            product(m, k, n, layout, &[]);
+        }
+    }
+}
+
+/// Parts are computed as the whole is: the staging texture changes no bit.
+#[test]
+fn parts_have_the_same_bits() {
+    let modes = ["default", "in pieces"].map(|name| modes().iter().find(|(mode, _)| *mode == name));
+    let [Some((_, whole)), Some((_, pieces))] = modes else { return };
+    for (ta, tb) in LAYOUTS {
+        let (m, k, n) = (160, 204, 272);
+        let turned = |rows, columns, turned| if turned { [columns, rows] } else { [rows, columns] };
+        let types = [TensorType::f32(turned(m, k, ta)), TensorType::f32(turned(k, n, tb))];
+        let program = program(&types, |_, x| Ok(vec![x[0].matmul_t(x[1], ta, tb)?.tanh()?]));
+        let feeds = [floats(m * k, 1), floats(k * n, 2)];
+        let run = |backend: &GpuBackend| {
+            let plan = lower(&program, backend.target()).unwrap();
+            let rows = backend.target().staging_rows_max();
+            let count: usize = plan.entries[0].dispatches.iter().map(|d| d.pieces(&plan.buffers, rows).len()).sum();
+            let mut session = backend.session(plan, PrepareOptions::default()).unwrap();
+            let entry = EntryId::from_index(0);
+            session.run(entry, &[HostSlice::F32(&feeds[0]), HostSlice::F32(&feeds[1])]).unwrap();
+            (count, session.read(Source::Fetch(entry, 0)).unwrap())
+        };
+        let ((one, expected), (many, got)) = (run(whole), run(pieces));
+        assert!(one == 1 && many > 1, "{ta} {tb}: {one} and {many}");
+        assert!(got == expected, "{ta} {tb}");
     }
 }
 

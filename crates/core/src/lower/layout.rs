@@ -11,7 +11,7 @@ use crate::graph::{Graph, NodeId, Role};
 use crate::op::Op;
 use crate::plan::{
     Buffer, BufferClass, BufferId, ConstantPlan, Dispatch, EntryPlan, FeedPlan, FetchPlan, LimitExceeded, Place, Plan,
-    PlanError, STAGING_ROW_WORDS, Target, VariablePlan, rows_for,
+    PlanError, STAGING_PITCH_WORDS, Target, VariablePlan, rows_for,
 };
 use crate::program::{Entry, Program};
 
@@ -355,7 +355,7 @@ impl Layout {
         let dispatches = entries.iter().map(|entry| &*entry.dispatches);
         let rows = rows_for(dispatches, &buffers, target.staging_rows_max());
         if rows > 0 {
-            buffers.push(buffer(BufferClass::Staging, rows * STAGING_ROW_WORDS));
+            buffers.push(buffer(BufferClass::Staging, rows * STAGING_PITCH_WORDS));
         }
         Plan { target: target.clone(), buffers, variables, constants: self.constant_words, entries }
     }

@@ -15,6 +15,7 @@ mod backend;
 mod cost;
 mod kernel;
 mod memory;
+mod pieces;
 mod staging;
 mod target;
 mod text;
@@ -31,7 +32,7 @@ pub use kernel::{
 };
 pub use memory::{MemoryReport, MemoryRow};
 pub(crate) use staging::rows_for;
-pub use staging::{STAGING_ROW_WORDS, Staged};
+pub use staging::{Panel, STAGING_PITCH_WORDS, STAGING_ROW_WORDS, Staged};
 pub use target::{LimitExceeded, Limits, PlanError, Target};
 pub use timing::{Clock, DispatchTime, RunTimes};
 

@@ -8,10 +8,13 @@
 use std::collections::BTreeMap;
 
 use crate::dtype::DType;
-use crate::plan::{Buffer, BufferId, Dispatch, Index, Inst, Kernel, Kind, MatMul, Matrix, Target, Term};
+use crate::plan::{Buffer, BufferId, Dispatch, Index, Inst, Kernel, Kind, MatMul, Matrix, Target};
 
 /// Words in a row of the staging texture: 1024 texels of four words.
 pub const STAGING_ROW_WORDS: usize = 4096;
+/// Words from one row to the next: some lie unused between them, so that rows that are a power of two long do not fall on the same lines of a
+/// processor's cache.
+pub const STAGING_PITCH_WORDS: usize = STAGING_ROW_WORDS + 64;
 
 /// Loads of single elements from which a buffer is worth a copy.
 const LOADS_MIN: usize = 1 << 9;
@@ -19,26 +22,50 @@ const LOADS_MIN: usize = 1 << 9;
 const WORDS_PER_LOAD_MAX: usize = 16;
 /// Columns that a tile of a product keeps at hand, about: the left operand is loaded once for each so many columns of the result.
 const TILE: usize = 32;
+/// Columns of the smallest panel: a row of the texture holds up to 64 of its rows, each of them a copy of its own.
+pub(super) const PANEL_COLUMNS_MIN: usize = 64;
 
-/// A range of a buffer that a dispatch reads and that should be in the staging texture when it does.
+/// Part of a buffer that a dispatch reads and that should be in the staging texture when it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Staged {
     /// The buffer.
     pub buffer: BufferId,
     /// The first word, a multiple of 4.
     pub start: usize,
-    /// Words, a multiple of 4.
+    /// Words that lie together, a multiple of 4.
     pub len: usize,
+    /// `None` for what serves all reads of the buffer; else it is an operand of a part of a product, and serves nothing else.
+    pub panel: Option<Panel>,
+}
+
+/// Rows of a matrix of which only some columns are staged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Panel {
+    /// How many there are; one if all columns are.
+    pub rows: usize,
+    /// Distance between two of them in the buffer, in words, a multiple of 4.
+    pub pitch: usize,
 }
 
 impl Staged {
     /// Rows of the staging texture that it takes.
     pub const fn rows(&self) -> usize {
-        self.len.div_ceil(STAGING_ROW_WORDS)
+        let words = match self.panel {
+            Some(Panel { rows, pitch: _ }) if rows > 1 => rows * self.leading(),
+            Some(_) | None => self.len,
+        };
+        words.div_ceil(STAGING_ROW_WORDS)
+    }
+
+    /// Distance between two rows of a panel in the texture, in words. A row of the texture holds a whole number of them, so that they are copied
+    /// as few rectangles.
+    pub const fn leading(&self) -> usize {
+        let words = self.len.next_power_of_two();
+        if words < PANEL_COLUMNS_MIN { PANEL_COLUMNS_MIN } else { words }
     }
 }
 
-/// What is known of the reads of a buffer.
+/// What is known of the reads of a buffer, from the first word to the last.
 #[derive(Debug, Clone, Copy)]
 struct Reads {
     low: usize,
@@ -49,9 +76,11 @@ struct Reads {
 
 impl Dispatch {
     /// What to stage of what it reads, in the order of the buffers, where at most so many rows of the staging texture may be taken: of each
-    /// buffer of f32 that is read often everything between the first and the last element that is read.
+    /// buffer of f32 that is read often everything between the first and the last element that is read, and operands of parts of products by
+    /// themselves ([`MatMul::panels`]).
     pub fn staged(&self, buffers: &[Buffer], rows_max: usize) -> Vec<Staged> {
         let mut reads: BTreeMap<BufferId, Reads> = BTreeMap::new();
+        let mut wanted: Vec<(usize, Staged)> = vec![];
         let mut note = |buffer: BufferId, (low, high): (i64, i64), loads: usize, floats: bool| {
             let len = buffers[buffer.index()].len;
             let clamp = |word: i64| usize::try_from(word).unwrap_or(0).min(len);
@@ -83,20 +112,25 @@ impl Dispatch {
                 Kind::Map | Kind::Rows => {}
                 Kind::Scatter(scatter) => note(scatter.index.buffer, (0, i64::MAX - 1), 0, false),
                 Kind::MatMul(matmul) => {
-                    let MatMul { batch, m, n, k, k_chunk: _, a, b } = matmul;
+                    let MatMul { batch, m, n, k, k_chunk: _, a, b, stored: _ } = matmul;
                     let outer: usize = batch.iter().product();
                     let times = |sizes: [usize; 3]| sizes.into_iter().fold(outer, usize::saturating_mul);
-                    note(a.place.buffer, spread(a, batch, (*m, *k)), times([*m, *k, n.div_ceil(TILE)]), true);
-                    note(b.place.buffer, spread(b, batch, (*k, *n)), times([*k, *n, m.div_ceil(TILE)]), true);
+                    let loads = [times([*m, *k, n.div_ceil(TILE)]), times([*k, *n, m.div_ceil(TILE)])];
+                    let spreads = [spread(a, batch, (*m, *k)), spread(b, batch, (*k, *n))];
+                    for (at, panel) in matmul.panels().into_iter().enumerate() {
+                        match panel {
+                            Some(panel) => wanted.push((loads[at], panel)),
+                            None => note([a, b][at].place.buffer, spreads[at], loads[at], true),
+                        }
+                    }
                 }
             }
         }
-        let mut wanted: Vec<(usize, Staged)> = vec![];
         for (buffer, Reads { low, high, loads, floats }) in reads {
             let (start, end) = (low / 4 * 4, high.next_multiple_of(4));
             let worth = loads >= LOADS_MIN && loads.saturating_mul(WORDS_PER_LOAD_MAX) >= end - start;
             if floats && low < high && worth {
-                wanted.push((loads, Staged { buffer, start, len: end - start }));
+                wanted.push((loads, Staged { buffer, start, len: end - start, panel: None }));
             }
         }
         // What is read most comes first, where not all of it has room.
@@ -109,70 +143,29 @@ impl Dispatch {
         });
         let mut staged: Vec<Staged> = wanted.into_iter().map(|(_, staged)| staged).collect();
         staged.sort_unstable();
+        staged.dedup();
         staged
     }
 }
 
-impl Dispatch {
-    /// The dispatch in pieces that run one after another, so that what each wants to stage fits into so many rows: a map over one axis, such
-    /// as the optimizer's over all parameters, can be cut; anything else stays whole.
-    pub fn pieces(&self, buffers: &[Buffer], rows_max: usize) -> Vec<Self> {
-        let whole = || vec![self.clone()];
-        let ([kernel], true) = (&self.kernels[..], rows_max > 0) else { return whole() };
-        let ([points], Kind::Map) = (&kernel.space[..], &kernel.kind) else { return whole() };
-        let wanted = self.staged(buffers, usize::MAX);
-        let rows: usize = wanted.iter().map(Staged::rows).sum();
-        // Each range may take a row more than its share.
-        let room = rows_max.saturating_sub(wanted.len());
-        if rows <= rows_max || room == 0 {
-            return whole();
+impl MatMul {
+    /// What to stage of the operands of a part of a product: columns that lie apart, or stored rows as they are.
+    pub fn panels(&self) -> [Option<Staged>; 2] {
+        let Self { batch: _, m, n, k, k_chunk: _, a, b, stored } = self;
+        let of = |matrix: &Matrix, len: usize, is_part: bool, along: bool| {
+            let Matrix { place, transposed: _, leading, batch_strides: _ } = matrix;
+            let (len, panel) = match (is_part, along) {
+                (true, true) => (len, Panel { rows: *k, pitch: *leading }),
+                (false, true) => (k.saturating_sub(1) * leading + len, Panel { rows: 1, pitch: 0 }),
+                (_, false) => (len.saturating_sub(1) * leading + k, Panel { rows: 1, pitch: 0 }),
+            };
+            Staged { buffer: place.buffer, start: place.offset, len: len.next_multiple_of(4), panel: Some(panel) }
+        };
+        if [*m, *n] == *stored {
+            return [None, None];
         }
-        let len = points.div_ceil(rows.div_ceil(room)).next_multiple_of(STAGING_ROW_WORDS);
-        let starts = (0..*points).step_by(len);
-        let pieces =
-            starts.map(|start| piece(kernel, start, len.min(points - start)).map(|k| Self { kernels: vec![k] }));
-        pieces.collect::<Option<_>>().unwrap_or_else(whole)
+        [of(a, *m, *m < stored[0], a.transposed), of(b, *n, *n < stored[1], !b.transposed)].map(Some)
     }
-}
-
-/// The part of a map over one axis from a point on, if its index functions allow it.
-fn piece(kernel: &Kernel, start: usize, len: usize) -> Option<Kernel> {
-    let mut kernel = Kernel { space: vec![len], ..kernel.clone() };
-    for operand in &mut kernel.operands {
-        shift(&mut operand.index, start)?;
-        operand.guards.iter_mut().try_for_each(|guard| shift(&mut guard.index, start))?;
-    }
-    for inst in &mut kernel.body {
-        match inst {
-            Inst::Coord(index) | Inst::RandomBits { index, state: _, stream: _ } => shift(index, start)?,
-            Inst::Guard(guard) => shift(&mut guard.index, start)?,
-            Inst::Const(..)
-            | Inst::Load(_)
-            | Inst::Acc
-            | Inst::Fold(..)
-            | Inst::Unary(..)
-            | Inst::Binary(..)
-            | Inst::Compare(..)
-            | Inst::Select(..)
-            | Inst::Cast(..) => {}
-        }
-    }
-    kernel.stores.iter_mut().for_each(|store| store.place.offset += start);
-    Some(kernel)
-}
-
-/// Makes an index function of one axis count from a point on. `None` where it is not a function of the same form.
-fn shift(index: &mut Index, start: usize) -> Option<()> {
-    for Term { coefficient, axis: _, divisor, modulus } in &index.terms {
-        let steps = start / divisor;
-        let whole = start.is_multiple_of(*divisor);
-        match modulus {
-            None if whole => index.offset += coefficient * int(steps),
-            Some(modulus) if whole && steps.is_multiple_of(*modulus) => {}
-            None | Some(_) => return None,
-        }
-    }
-    Some(())
 }
 
 impl Kernel {
@@ -189,7 +182,7 @@ impl Kernel {
 impl Target {
     /// Rows of the staging texture, at most.
     pub const fn staging_rows_max(&self) -> usize {
-        self.staging_bytes_max / (4 * STAGING_ROW_WORDS)
+        self.staging_bytes_max / (4 * STAGING_PITCH_WORDS)
     }
 }
 
@@ -241,10 +234,10 @@ fn spread(matrix: &Matrix, batch: &[usize], (rows, columns): (usize, usize)) -> 
     (int(place.offset), int(place.offset + inside + outside))
 }
 
-fn int(value: usize) -> i64 {
+pub(super) fn int(value: usize) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 #[path = "staging_tests.rs"]
-mod tests;
+pub(super) mod tests;

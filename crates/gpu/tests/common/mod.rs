@@ -4,10 +4,15 @@
 
 use std::sync::OnceLock;
 
+use wgrad_core::plan::STAGING_PITCH_WORDS;
 use wgrad_core::{Builder, Entry, Fetch, GraphError, Program, Tensor, TensorType};
 use wgrad_gpu::{GpuBackend, GpuOptions, Selector};
 
-/// The modes: as it ships, with all checks, without subgroups, and with the kernel shapes for real GPUs.
+/// Bytes of a staging texture of nine rows, into which few kernels fit as a whole.
+const LITTLE: usize = 9 * 4 * STAGING_PITCH_WORDS;
+
+/// The modes: as it ships, with all checks, without subgroups, with the kernel shapes for real GPUs, and in pieces that read through a small
+/// texture.
 pub fn modes() -> &'static [(&'static str, GpuBackend)] {
     static MODES: OnceLock<Vec<(&str, GpuBackend)>> = OnceLock::new();
     MODES.get_or_init(|| {
@@ -16,6 +21,7 @@ pub fn modes() -> &'static [(&'static str, GpuBackend)] {
             ("checked", GpuOptions { checked: true, ..GpuOptions::default() }),
             ("no subgroups", GpuOptions { no_subgroups: true, ..GpuOptions::default() }),
             ("hardware shapes", GpuOptions { hardware_shapes: true, webgpu_limits: true, ..GpuOptions::default() }),
+            ("in pieces", GpuOptions { staging_bytes_max: Some(LITTLE), ..GpuOptions::default() }),
         ];
         let open = |(name, options)| match GpuBackend::open_with(&Selector::default(), options) {
             Ok(backend) => Some((name, backend)),
