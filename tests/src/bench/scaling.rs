@@ -88,7 +88,8 @@ pub struct Line {
     pub points: Vec<Point>,
 }
 
-/// Measures an axis on backends, which take turns; tells every point in a line.
+/// Measures an axis on backends: one block of every size after another, and then again, because a shared machine may be at half its speed for
+/// seconds, which then meets all sizes. Tells every point in a line.
 ///
 /// # Errors
 /// If a device fails.
@@ -101,28 +102,50 @@ pub fn scale(
     let name = |choice: BackendChoice| choice.name().to_owned();
     let line = |s: &DeviceSelector| Line { backend: name(s.backend), device: String::new(), points: vec![] };
     let mut lines: Vec<Line> = selectors.iter().map(line).collect();
-    for size in axis.sizes(effort) {
-        let (layers, batch) = axis.layers(size);
-        let workload =
-            Workload { name: axis.name(), layers: &layers, activation: Activation::Relu, batch, losses: [f32::NAN; 2] };
-        let products: f64 = workload.products().iter().map(|&[m, k, n]| 2.0 * (m * k * n) as f64).sum();
-        for (selector, line) in selectors.iter().zip(&mut lines) {
-            let what = format!("{} {size} on {}", axis.name(), line.backend);
-            // The work of products grows as the time will, or faster.
-            let expected = line.points.last().map_or(0.0, |last| last.step_ms[1] * products / last.flops);
-            if expected > STEP_MS_MAX {
-                tell(format!("{what}: left out, as a step would take about {:.0} s", expected / 1e3));
-                continue;
+    let mut blocks: Vec<Vec<Vec<f64>>> = vec![vec![]; lines.len()];
+    for round in 0..effort.blocks {
+        for (position, size) in axis.sizes(effort).into_iter().enumerate() {
+            let (layers, batch) = axis.layers(size);
+            let workload = Workload {
+                name: axis.name(),
+                layers: &layers,
+                activation: Activation::Relu,
+                batch,
+                losses: [f32::NAN; 2],
+            };
+            let products: f64 = workload.products().iter().map(|&[m, k, n]| 2.0 * (m * k * n) as f64).sum();
+            for ((selector, line), blocks) in selectors.iter().zip(&mut lines).zip(&mut blocks) {
+                let is_new = line.points.len() <= position;
+                if is_new {
+                    // The work of products grows as the time will, or faster.
+                    let last = line.points.last().zip(blocks.last());
+                    let expected = last.map_or(0.0, |(last, blocks)| spread(blocks)[1] * products / last.flops);
+                    if expected > STEP_MS_MAX {
+                        if round == 0 {
+                            let what = format!("{} {size} on {}", axis.name(), line.backend);
+                            tell(format!("{what}: left out, as a step would take about {:.0} s", expected / 1e3));
+                        }
+                        continue;
+                    }
+                }
+                let mut running = Running::start(&workload, selector)?;
+                if is_new {
+                    line.device = running.device.info().to_string();
+                    line.points.push(Point { size, step_ms: [f64::NAN; 3], flops: running.cost().flops as f64 });
+                    blocks.push(vec![]);
+                }
+                running.block(effort.warm_up)?;
+                blocks[position].push(running.block(effort.block)?);
             }
-            let mut running = Running::start(&workload, selector)?;
-            running.block(effort.warm_up)?;
-            let blocks = (0..effort.blocks).map(|_| running.block(effort.block)).collect::<Result<Vec<_>, _>>()?;
-            let point = Point { size, step_ms: spread(&blocks), flops: running.cost().flops as f64 };
-            let [least, median, most] = point.step_ms;
+        }
+    }
+    for (line, blocks) in lines.iter_mut().zip(&blocks) {
+        for (point, blocks) in line.points.iter_mut().zip(blocks) {
+            point.step_ms = spread(blocks);
+            let ([least, median, most], size) = (point.step_ms, point.size);
             let rate = point.flops / median / 1e6;
+            let what = format!("{} {size} on {}", axis.name(), line.backend);
             tell(format!("{what}: {median:.3} ms ({least:.3} to {most:.3}), {rate:.2} GFLOP/s"));
-            line.device = running.device.info().to_string();
-            line.points.push(point);
         }
     }
     Ok(lines)
