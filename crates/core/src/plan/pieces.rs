@@ -34,24 +34,25 @@ impl Dispatch {
     }
 }
 
-/// How many parts of buffers a dispatch wants to stage, and how many rows of the texture these take.
+/// How many ranges of buffers a dispatch wants to stage, and how many rows of the texture these take.
 fn wanted(dispatch: &Dispatch, buffers: &[Buffer]) -> (usize, usize) {
     let wanted = dispatch.staged(buffers, usize::MAX);
     (wanted.len(), wanted.iter().map(Staged::rows).sum())
 }
 
+/// The parts of a kernel that does not fit.
 fn parts(alone: &Dispatch, kernel: &Kernel, buffers: &[Buffer], rows_max: usize) -> Option<Vec<Dispatch>> {
     let kernels = match &kernel.kind {
         Kind::Map | Kind::Rows => {
             let (ranges, rows) = wanted(alone, buffers);
             // Each range may take a row more than its share.
             let room = rows_max.checked_sub(ranges).filter(|room| *room > 0)?;
-            let unit = match &kernel.space[1..] {
+            let unit = match kernel.space.split_first()?.1 {
                 [] => STAGING_ROW_WORDS,
                 // Where a part starts has to be a multiple of four elements, as loads and stores in fours need it.
                 inner => [1, 4, 2, 4][inner.iter().product::<usize>() % 4],
             };
-            let len = kernel.space.first()?.div_ceil(rows.div_ceil(room)).next_multiple_of(unit);
+            let len = kernel.space[0].div_ceil(rows.div_ceil(room)).next_multiple_of(unit);
             along(kernel, 0, len)?
         }
         Kind::MatMul(matmul) => {
@@ -102,9 +103,10 @@ impl Cut {
                 let words_a = bands * of_a * STAGING_ROW_WORDS;
                 let words_b = columns_of_parts * of_b * STAGING_ROW_WORDS;
                 // What stays while the other changes is copied once.
-                let by_rows = words_a + if columns_of_parts == 1 { words_b } else { bands * words_b };
-                let by_columns = words_b + if bands == 1 { words_a } else { columns_of_parts * words_a };
-                let cost = by_rows.min(by_columns) + bands * columns_of_parts * WORDS_PER_PIECE;
+                let by_rows = words_a + words_b.saturating_mul(if columns_of_parts == 1 { 1 } else { bands });
+                let by_columns = words_b + words_a.saturating_mul(if bands == 1 { 1 } else { columns_of_parts });
+                let pieces = (bands * columns_of_parts).saturating_mul(WORDS_PER_PIECE);
+                let cost = by_rows.min(by_columns).saturating_add(pieces);
                 if best.as_ref().is_none_or(|(least, _)| cost < *least) {
                     best = Some((cost, Self { sizes: [rows, columns], rows_first: by_rows <= by_columns }));
                 }
@@ -132,7 +134,7 @@ fn staged_rows(matrix: &Matrix, along: bool, len: usize, all: usize, k: usize) -
     Some(words.div_ceil(STAGING_ROW_WORDS))
 }
 
-/// A kernel cut along an axis, if its index functions allow it.
+/// A kernel cut along an axis into parts of so many points, if its index functions allow it.
 fn along(kernel: &Kernel, axis: usize, len: usize) -> Option<Vec<Kernel>> {
     let size = kernel.space[axis];
     (0..size).step_by(len).map(|start| part(kernel, axis, start, len.min(size - start))).collect()
@@ -175,7 +177,7 @@ fn part(whole: &Kernel, axis: usize, start: usize, len: usize) -> Option<Kernel>
         Kind::MatMul(matmul) => {
             let is_row = axis == whole.space.len() - 2;
             let (matrix, size) = if is_row { (&mut matmul.a, &mut matmul.m) } else { (&mut matmul.b, &mut matmul.n) };
-            // Its rows are what is stored of the left operand, its columns of the right one, unless that is transposed.
+            // Rows of the left operand are `leading` apart and columns of the right one lie side by side; transposed, the other way round.
             let stride = if is_row == matrix.transposed { 1 } else { matrix.leading };
             matrix.place.offset += start * stride;
             *size = len;
