@@ -315,6 +315,10 @@ fn the_same_run_twice_gives_the_same_bits() {
 #[test]
 fn the_staging_texture_changes_no_bit() {
     let Some(gpu) = main_engines().into_iter().find(|engine| engine.device.is_some()) else { return };
+    if gpu.backend.target().staging_bytes_max == 0 {
+        wgrad_tests::say!("skipped: {} reads buffers as fast as textures", gpu.backend.target().name);
+        return;
+    }
     let selector = Selector { interface: Interface::Any, adapter: gpu.device.map(|device| device.name) };
     let dataset = clusters(130, 64, 8);
     let model = Mlp::new(&[64, 160, 96, 8], Activation::Gelu);

@@ -4,15 +4,15 @@
 
 use std::sync::OnceLock;
 
-use wgrad_core::plan::STAGING_PITCH_WORDS;
+use wgrad_core::plan::{Backend, STAGING_PITCH_WORDS};
 use wgrad_core::{Builder, Entry, Fetch, GraphError, Program, Tensor, TensorType};
 use wgrad_gpu::{GpuBackend, GpuOptions, Selector};
 
 /// Bytes of a staging texture of nine rows, into which few kernels fit as a whole.
 const LITTLE: usize = 9 * 4 * STAGING_PITCH_WORDS;
 
-/// The modes: as it ships, with all checks, without subgroups, with the kernel shapes for real GPUs, and in pieces that read through a small
-/// texture.
+/// The modes: as it ships, with all checks, without subgroups, with the kernel shapes for real GPUs, and, where kernels read through a staging
+/// texture at all, in pieces that read through a small one.
 pub fn modes() -> &'static [(&'static str, GpuBackend)] {
     static MODES: OnceLock<Vec<(&str, GpuBackend)>> = OnceLock::new();
     MODES.get_or_init(|| {
@@ -31,7 +31,12 @@ pub fn modes() -> &'static [(&'static str, GpuBackend)] {
                 None
             }
         };
-        options.into_iter().filter_map(open).collect()
+        let mut modes: Vec<_> = options.into_iter().filter_map(open).collect();
+        if modes.first().is_some_and(|(_, as_it_ships)| as_it_ships.target().staging_bytes_max == 0) {
+            eprintln!("skipped, in pieces: this driver reads buffers as fast as textures");
+            modes.retain(|(name, _)| *name != "in pieces");
+        }
+        modes
     })
 }
 
