@@ -156,7 +156,7 @@ pub struct GpuOptions {
     pub no_cache: bool,
     /// Use the kernel shapes for real GPUs even on a software driver.
     pub hardware_shapes: bool,
-    /// Bytes of the staging texture through which kernels read, at most; `None` for what suits the adapter: 8 MiB on lavapipe, where loads from
+    /// Bytes of the staging texture through which kernels read, at most; `None` for what suits the adapter: about 8 MiB on lavapipe, where loads from
     /// textures are several times as fast as loads from buffers, and none elsewhere.
     pub staging_bytes_max: Option<usize>,
     /// Changes the code of every module before it is compiled, with all checks on: for tests that see to it that a wrong shader is
