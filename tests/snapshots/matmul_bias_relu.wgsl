@@ -187,48 +187,42 @@ fn part_0(group: u32, lane: u32, at: u32) {
     }
     let jc0 = min((j0 + column * 4u + 0u), (n5 - 1u) & 0xfffffffcu);
     let v1_c0 = get_vec4f_b0(n15 + min(jc0 + 0u, n5 - 1u));
-    if ((i0 + row * 4u + 0u) < n4) {
-        if ((j0 + column * 4u + 0u) < n5) {
+    if ((j0 + column * 4u + 0u) < n5) {
+        let at0_0_0 = n16 + (z * n11 + (i0 + row * 4u + 0u)) * n12 + (j0 + column * 4u + 0u);
+        if ((i0 + row * 4u + 0u) < n4) {
             let v2_0_0 = acc0_0 + v1_c0;
             let v3_0_0 = relu_vec4f(v2_0_0);
-            let at_0_0 = (z * n11 + (i0 + row * 4u + 0u)) * n12 + (j0 + column * 4u + 0u);
-            if ((j0 + column * 4u + 0u) + 0u < n5) { put_f32_b1(n16 + at_0_0 + 0u, (v3_0_0).x); }
-            if ((j0 + column * 4u + 0u) + 1u < n5) { put_f32_b1(n16 + at_0_0 + 1u, (v3_0_0).y); }
-            if ((j0 + column * 4u + 0u) + 2u < n5) { put_f32_b1(n16 + at_0_0 + 2u, (v3_0_0).z); }
-            if ((j0 + column * 4u + 0u) + 3u < n5) { put_f32_b1(n16 + at_0_0 + 3u, (v3_0_0).w); }
+            if ((j0 + column * 4u + 0u) + 0u < n5) { put_f32_b1(at0_0_0 + 0u, (v3_0_0).x); }
+            if ((j0 + column * 4u + 0u) + 1u < n5) { put_f32_b1(at0_0_0 + 1u, (v3_0_0).y); }
+            if ((j0 + column * 4u + 0u) + 2u < n5) { put_f32_b1(at0_0_0 + 2u, (v3_0_0).z); }
+            if ((j0 + column * 4u + 0u) + 3u < n5) { put_f32_b1(at0_0_0 + 3u, (v3_0_0).w); }
         }
-    }
-    if ((i0 + row * 4u + 1u) < n4) {
-        if ((j0 + column * 4u + 0u) < n5) {
+        let at0_1_0 = at0_0_0 + n12;
+        if ((i0 + row * 4u + 1u) < n4) {
             let v2_1_0 = acc1_0 + v1_c0;
             let v3_1_0 = relu_vec4f(v2_1_0);
-            let at_1_0 = (z * n11 + (i0 + row * 4u + 1u)) * n12 + (j0 + column * 4u + 0u);
-            if ((j0 + column * 4u + 0u) + 0u < n5) { put_f32_b1(n16 + at_1_0 + 0u, (v3_1_0).x); }
-            if ((j0 + column * 4u + 0u) + 1u < n5) { put_f32_b1(n16 + at_1_0 + 1u, (v3_1_0).y); }
-            if ((j0 + column * 4u + 0u) + 2u < n5) { put_f32_b1(n16 + at_1_0 + 2u, (v3_1_0).z); }
-            if ((j0 + column * 4u + 0u) + 3u < n5) { put_f32_b1(n16 + at_1_0 + 3u, (v3_1_0).w); }
+            if ((j0 + column * 4u + 0u) + 0u < n5) { put_f32_b1(at0_1_0 + 0u, (v3_1_0).x); }
+            if ((j0 + column * 4u + 0u) + 1u < n5) { put_f32_b1(at0_1_0 + 1u, (v3_1_0).y); }
+            if ((j0 + column * 4u + 0u) + 2u < n5) { put_f32_b1(at0_1_0 + 2u, (v3_1_0).z); }
+            if ((j0 + column * 4u + 0u) + 3u < n5) { put_f32_b1(at0_1_0 + 3u, (v3_1_0).w); }
         }
-    }
-    if ((i0 + row * 4u + 2u) < n4) {
-        if ((j0 + column * 4u + 0u) < n5) {
+        let at0_2_0 = at0_1_0 + n12;
+        if ((i0 + row * 4u + 2u) < n4) {
             let v2_2_0 = acc2_0 + v1_c0;
             let v3_2_0 = relu_vec4f(v2_2_0);
-            let at_2_0 = (z * n11 + (i0 + row * 4u + 2u)) * n12 + (j0 + column * 4u + 0u);
-            if ((j0 + column * 4u + 0u) + 0u < n5) { put_f32_b1(n16 + at_2_0 + 0u, (v3_2_0).x); }
-            if ((j0 + column * 4u + 0u) + 1u < n5) { put_f32_b1(n16 + at_2_0 + 1u, (v3_2_0).y); }
-            if ((j0 + column * 4u + 0u) + 2u < n5) { put_f32_b1(n16 + at_2_0 + 2u, (v3_2_0).z); }
-            if ((j0 + column * 4u + 0u) + 3u < n5) { put_f32_b1(n16 + at_2_0 + 3u, (v3_2_0).w); }
+            if ((j0 + column * 4u + 0u) + 0u < n5) { put_f32_b1(at0_2_0 + 0u, (v3_2_0).x); }
+            if ((j0 + column * 4u + 0u) + 1u < n5) { put_f32_b1(at0_2_0 + 1u, (v3_2_0).y); }
+            if ((j0 + column * 4u + 0u) + 2u < n5) { put_f32_b1(at0_2_0 + 2u, (v3_2_0).z); }
+            if ((j0 + column * 4u + 0u) + 3u < n5) { put_f32_b1(at0_2_0 + 3u, (v3_2_0).w); }
         }
-    }
-    if ((i0 + row * 4u + 3u) < n4) {
-        if ((j0 + column * 4u + 0u) < n5) {
+        let at0_3_0 = at0_2_0 + n12;
+        if ((i0 + row * 4u + 3u) < n4) {
             let v2_3_0 = acc3_0 + v1_c0;
             let v3_3_0 = relu_vec4f(v2_3_0);
-            let at_3_0 = (z * n11 + (i0 + row * 4u + 3u)) * n12 + (j0 + column * 4u + 0u);
-            if ((j0 + column * 4u + 0u) + 0u < n5) { put_f32_b1(n16 + at_3_0 + 0u, (v3_3_0).x); }
-            if ((j0 + column * 4u + 0u) + 1u < n5) { put_f32_b1(n16 + at_3_0 + 1u, (v3_3_0).y); }
-            if ((j0 + column * 4u + 0u) + 2u < n5) { put_f32_b1(n16 + at_3_0 + 2u, (v3_3_0).z); }
-            if ((j0 + column * 4u + 0u) + 3u < n5) { put_f32_b1(n16 + at_3_0 + 3u, (v3_3_0).w); }
+            if ((j0 + column * 4u + 0u) + 0u < n5) { put_f32_b1(at0_3_0 + 0u, (v3_3_0).x); }
+            if ((j0 + column * 4u + 0u) + 1u < n5) { put_f32_b1(at0_3_0 + 1u, (v3_3_0).y); }
+            if ((j0 + column * 4u + 0u) + 2u < n5) { put_f32_b1(at0_3_0 + 2u, (v3_3_0).z); }
+            if ((j0 + column * 4u + 0u) + 3u < n5) { put_f32_b1(at0_3_0 + 3u, (v3_3_0).w); }
         }
     }
 }

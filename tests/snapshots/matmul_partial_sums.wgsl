@@ -130,28 +130,22 @@ fn part_0(group: u32, lane: u32, at: u32) {
         }
         workgroupBarrier();
     }
-    if ((i0 + row * 4u + 0u) < n4) {
-        if ((j0 + column * 4u + 0u) < n5) {
-            let at_0_0 = (z * n12 + (i0 + row * 4u + 0u)) * n13 + (j0 + column * 4u + 0u);
-            put_vec4f_b1(n17 + at_0_0, acc0_0);
+    if ((j0 + column * 4u + 0u) < n5) {
+        let at0_0_0 = n17 + (z * n12 + (i0 + row * 4u + 0u)) * n13 + (j0 + column * 4u + 0u);
+        if ((i0 + row * 4u + 0u) < n4) {
+            put_vec4f_b1(at0_0_0, acc0_0);
         }
-    }
-    if ((i0 + row * 4u + 1u) < n4) {
-        if ((j0 + column * 4u + 0u) < n5) {
-            let at_1_0 = (z * n12 + (i0 + row * 4u + 1u)) * n13 + (j0 + column * 4u + 0u);
-            put_vec4f_b1(n17 + at_1_0, acc1_0);
+        let at0_1_0 = at0_0_0 + n13;
+        if ((i0 + row * 4u + 1u) < n4) {
+            put_vec4f_b1(at0_1_0, acc1_0);
         }
-    }
-    if ((i0 + row * 4u + 2u) < n4) {
-        if ((j0 + column * 4u + 0u) < n5) {
-            let at_2_0 = (z * n12 + (i0 + row * 4u + 2u)) * n13 + (j0 + column * 4u + 0u);
-            put_vec4f_b1(n17 + at_2_0, acc2_0);
+        let at0_2_0 = at0_1_0 + n13;
+        if ((i0 + row * 4u + 2u) < n4) {
+            put_vec4f_b1(at0_2_0, acc2_0);
         }
-    }
-    if ((i0 + row * 4u + 3u) < n4) {
-        if ((j0 + column * 4u + 0u) < n5) {
-            let at_3_0 = (z * n12 + (i0 + row * 4u + 3u)) * n13 + (j0 + column * 4u + 0u);
-            put_vec4f_b1(n17 + at_3_0, acc3_0);
+        let at0_3_0 = at0_2_0 + n13;
+        if ((i0 + row * 4u + 3u) < n4) {
+            put_vec4f_b1(at0_3_0, acc3_0);
         }
     }
 }

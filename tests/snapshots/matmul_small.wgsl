@@ -66,8 +66,8 @@ fn part_0(group: u32, lane: u32, at: u32) {
             let a0 = get_f32_b0(a_at + i0 * n7 + p);
             acc0_0 += a0 * b0;
         }
-        let at_0_0 = (z * n11 + (i_first + 0u)) * n12 + (j_first + 0u);
-        put_f32_b1(n15 + at_0_0, acc0_0);
+        let at0_0_0 = n15 + (z * n11 + (i_first + 0u)) * n12 + (j_first + 0u);
+        put_f32_b1(at0_0_0, acc0_0);
     }
 }
 

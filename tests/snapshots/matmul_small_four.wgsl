@@ -63,8 +63,8 @@ fn part_0(group: u32, lane: u32, at: u32) {
         }
         for (var p = max(k_start, k_whole); p < k_end; p += 1u) {
         }
-        let at_0_0 = (z * n11 + (i_first + 0u)) * n12 + (j_first + 0u);
-        put_vec4f_b1(n15 + at_0_0, acc0_0);
+        let at0_0_0 = n15 + (z * n11 + (i_first + 0u)) * n12 + (j_first + 0u);
+        put_vec4f_b1(at0_0_0, acc0_0);
     }
 }
 

@@ -2,7 +2,7 @@
 //
 // Written for software driver with subgroups of 8: matmul_subgroup.
 // Started as 4 x 1 workgroups of 8 invocations, with these words:
-//   4 4 0 0 | 64 64 64 64 | 64 0 4096 64 | 64 2 2
+//   4 4 0 0 | 64 64 64 64 | 64 0 4096 64 | 64 2 2 0 | 2
 // A browser wants the line `enable subgroups;` before the code; naga does not know it.
 // The plan, with the buffers named as below:
 //   matmul nn %2 %2 over [64, 64], [64x64x64] b0+0 / 64 · b0+4096 / 64
@@ -28,17 +28,20 @@ fn part_0(group: u32, lane: u32, at: u32) {
     let n13 = args[at + 3u].y;
     let n14 = args[at + 3u].z;
     let n15 = args[at + 3u].w;
-    let tile_j = group % n14;
-    let tile_r = group / n14;
-    let tile_i = tile_r % n13;
-    let z = tile_r / n13;
+    let n16 = args[at + 4u].x;
+    let z = 0u;
+    let band = group / (n13 * n16) * n16;
+    let in_band = group % (n13 * n16);
+    let band_width = min(n16, n14 - band);
+    let tile_j = band + in_band % band_width;
+    let tile_i = in_band / band_width;
     let k_start = 0u;
     let k_end = n6;
     let a_at = n9;
     let b_at = n10;
     let i0 = tile_i * 32u;
     let j0 = tile_j * 32u + 4u * (lane + 0u);
-    let bn0 = b_at + j0;
+    let bn0 = b_at + min(j0, n5 - 4u);
     let ar0 = a_at + (i0 + 0u + lane) * n7;
     let ar1 = a_at + (i0 + 8u + lane) * n7;
     let ar2 = a_at + (i0 + 16u + lane) * n7;
@@ -245,70 +248,72 @@ fn part_0(group: u32, lane: u32, at: u32) {
         acc31_0 += s31.z * b2_0;
         acc31_0 += s31.w * b3_0;
     }
-    let at_0_0 = (z * n11 + (i0 + 0u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_0_0, acc0_0);
-    let at_1_0 = (z * n11 + (i0 + 1u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_1_0, acc1_0);
-    let at_2_0 = (z * n11 + (i0 + 2u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_2_0, acc2_0);
-    let at_3_0 = (z * n11 + (i0 + 3u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_3_0, acc3_0);
-    let at_4_0 = (z * n11 + (i0 + 4u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_4_0, acc4_0);
-    let at_5_0 = (z * n11 + (i0 + 5u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_5_0, acc5_0);
-    let at_6_0 = (z * n11 + (i0 + 6u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_6_0, acc6_0);
-    let at_7_0 = (z * n11 + (i0 + 7u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_7_0, acc7_0);
-    let at_8_0 = (z * n11 + (i0 + 8u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_8_0, acc8_0);
-    let at_9_0 = (z * n11 + (i0 + 9u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_9_0, acc9_0);
-    let at_10_0 = (z * n11 + (i0 + 10u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_10_0, acc10_0);
-    let at_11_0 = (z * n11 + (i0 + 11u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_11_0, acc11_0);
-    let at_12_0 = (z * n11 + (i0 + 12u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_12_0, acc12_0);
-    let at_13_0 = (z * n11 + (i0 + 13u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_13_0, acc13_0);
-    let at_14_0 = (z * n11 + (i0 + 14u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_14_0, acc14_0);
-    let at_15_0 = (z * n11 + (i0 + 15u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_15_0, acc15_0);
-    let at_16_0 = (z * n11 + (i0 + 16u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_16_0, acc16_0);
-    let at_17_0 = (z * n11 + (i0 + 17u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_17_0, acc17_0);
-    let at_18_0 = (z * n11 + (i0 + 18u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_18_0, acc18_0);
-    let at_19_0 = (z * n11 + (i0 + 19u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_19_0, acc19_0);
-    let at_20_0 = (z * n11 + (i0 + 20u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_20_0, acc20_0);
-    let at_21_0 = (z * n11 + (i0 + 21u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_21_0, acc21_0);
-    let at_22_0 = (z * n11 + (i0 + 22u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_22_0, acc22_0);
-    let at_23_0 = (z * n11 + (i0 + 23u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_23_0, acc23_0);
-    let at_24_0 = (z * n11 + (i0 + 24u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_24_0, acc24_0);
-    let at_25_0 = (z * n11 + (i0 + 25u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_25_0, acc25_0);
-    let at_26_0 = (z * n11 + (i0 + 26u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_26_0, acc26_0);
-    let at_27_0 = (z * n11 + (i0 + 27u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_27_0, acc27_0);
-    let at_28_0 = (z * n11 + (i0 + 28u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_28_0, acc28_0);
-    let at_29_0 = (z * n11 + (i0 + 29u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_29_0, acc29_0);
-    let at_30_0 = (z * n11 + (i0 + 30u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_30_0, acc30_0);
-    let at_31_0 = (z * n11 + (i0 + 31u)) * n12 + j0;
-    put_vec4f_b1(n15 + at_31_0, acc31_0);
+    if (j0 < n5) {
+        let at0_0_0 = n15 + (z * n11 + (i0 + 0u)) * n12 + j0;
+        put_vec4f_b1(at0_0_0, acc0_0);
+        let at0_1_0 = at0_0_0 + n12;
+        put_vec4f_b1(at0_1_0, acc1_0);
+        let at0_2_0 = at0_1_0 + n12;
+        put_vec4f_b1(at0_2_0, acc2_0);
+        let at0_3_0 = at0_2_0 + n12;
+        put_vec4f_b1(at0_3_0, acc3_0);
+        let at0_4_0 = at0_3_0 + n12;
+        put_vec4f_b1(at0_4_0, acc4_0);
+        let at0_5_0 = at0_4_0 + n12;
+        put_vec4f_b1(at0_5_0, acc5_0);
+        let at0_6_0 = at0_5_0 + n12;
+        put_vec4f_b1(at0_6_0, acc6_0);
+        let at0_7_0 = at0_6_0 + n12;
+        put_vec4f_b1(at0_7_0, acc7_0);
+        let at0_8_0 = at0_7_0 + n12;
+        put_vec4f_b1(at0_8_0, acc8_0);
+        let at0_9_0 = at0_8_0 + n12;
+        put_vec4f_b1(at0_9_0, acc9_0);
+        let at0_10_0 = at0_9_0 + n12;
+        put_vec4f_b1(at0_10_0, acc10_0);
+        let at0_11_0 = at0_10_0 + n12;
+        put_vec4f_b1(at0_11_0, acc11_0);
+        let at0_12_0 = at0_11_0 + n12;
+        put_vec4f_b1(at0_12_0, acc12_0);
+        let at0_13_0 = at0_12_0 + n12;
+        put_vec4f_b1(at0_13_0, acc13_0);
+        let at0_14_0 = at0_13_0 + n12;
+        put_vec4f_b1(at0_14_0, acc14_0);
+        let at0_15_0 = at0_14_0 + n12;
+        put_vec4f_b1(at0_15_0, acc15_0);
+        let at0_16_0 = at0_15_0 + n12;
+        put_vec4f_b1(at0_16_0, acc16_0);
+        let at0_17_0 = at0_16_0 + n12;
+        put_vec4f_b1(at0_17_0, acc17_0);
+        let at0_18_0 = at0_17_0 + n12;
+        put_vec4f_b1(at0_18_0, acc18_0);
+        let at0_19_0 = at0_18_0 + n12;
+        put_vec4f_b1(at0_19_0, acc19_0);
+        let at0_20_0 = at0_19_0 + n12;
+        put_vec4f_b1(at0_20_0, acc20_0);
+        let at0_21_0 = at0_20_0 + n12;
+        put_vec4f_b1(at0_21_0, acc21_0);
+        let at0_22_0 = at0_21_0 + n12;
+        put_vec4f_b1(at0_22_0, acc22_0);
+        let at0_23_0 = at0_22_0 + n12;
+        put_vec4f_b1(at0_23_0, acc23_0);
+        let at0_24_0 = at0_23_0 + n12;
+        put_vec4f_b1(at0_24_0, acc24_0);
+        let at0_25_0 = at0_24_0 + n12;
+        put_vec4f_b1(at0_25_0, acc25_0);
+        let at0_26_0 = at0_25_0 + n12;
+        put_vec4f_b1(at0_26_0, acc26_0);
+        let at0_27_0 = at0_26_0 + n12;
+        put_vec4f_b1(at0_27_0, acc27_0);
+        let at0_28_0 = at0_27_0 + n12;
+        put_vec4f_b1(at0_28_0, acc28_0);
+        let at0_29_0 = at0_28_0 + n12;
+        put_vec4f_b1(at0_29_0, acc29_0);
+        let at0_30_0 = at0_29_0 + n12;
+        put_vec4f_b1(at0_30_0, acc30_0);
+        let at0_31_0 = at0_30_0 + n12;
+        put_vec4f_b1(at0_31_0, acc31_0);
+    }
 }
 
 @compute @workgroup_size(8)

@@ -132,14 +132,14 @@ fn part_0(group: u32, lane: u32, at: u32) {
         }
         workgroupBarrier();
     }
-    let at_0_0 = (z * n11 + (i0 + row * 4u + 0u)) * n12 + (j0 + column * 4u + 0u);
-    put_vec4f_b1(n15 + at_0_0, acc0_0);
-    let at_1_0 = (z * n11 + (i0 + row * 4u + 1u)) * n12 + (j0 + column * 4u + 0u);
-    put_vec4f_b1(n15 + at_1_0, acc1_0);
-    let at_2_0 = (z * n11 + (i0 + row * 4u + 2u)) * n12 + (j0 + column * 4u + 0u);
-    put_vec4f_b1(n15 + at_2_0, acc2_0);
-    let at_3_0 = (z * n11 + (i0 + row * 4u + 3u)) * n12 + (j0 + column * 4u + 0u);
-    put_vec4f_b1(n15 + at_3_0, acc3_0);
+    let at0_0_0 = n15 + (z * n11 + (i0 + row * 4u + 0u)) * n12 + (j0 + column * 4u + 0u);
+    put_vec4f_b1(at0_0_0, acc0_0);
+    let at0_1_0 = at0_0_0 + n12;
+    put_vec4f_b1(at0_1_0, acc1_0);
+    let at0_2_0 = at0_1_0 + n12;
+    put_vec4f_b1(at0_2_0, acc2_0);
+    let at0_3_0 = at0_2_0 + n12;
+    put_vec4f_b1(at0_3_0, acc3_0);
 }
 
 @compute @workgroup_size(64)

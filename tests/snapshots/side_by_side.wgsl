@@ -251,26 +251,26 @@ fn part_2(group: u32, lane: u32, at: u32) {
         workgroupBarrier();
     }
     let v2 = 0.0f;
+    let at0_0_0 = n17 + (z * n11 + (i0 + row * 4u + 0u)) * n12 + (j0 + column * 4u + 0u);
     let v1_0_0 = get_vec4f_b6(n15 + n16 * (i0 + row * 4u + 0u) + (j0 + column * 4u + 0u));
     let v3_0_0 = select(vec4u(0u), vec4u(1u), v1_0_0 > vec4f(v2));
     let v4_0_0 = select(vec4f(v2), acc0_0, v3_0_0 != vec4u(0u));
-    let at_0_0 = (z * n11 + (i0 + row * 4u + 0u)) * n12 + (j0 + column * 4u + 0u);
-    put_vec4f_b7(n17 + at_0_0, v4_0_0);
+    put_vec4f_b7(at0_0_0, v4_0_0);
+    let at0_1_0 = at0_0_0 + n12;
     let v1_1_0 = get_vec4f_b6(n15 + n16 * (i0 + row * 4u + 1u) + (j0 + column * 4u + 0u));
     let v3_1_0 = select(vec4u(0u), vec4u(1u), v1_1_0 > vec4f(v2));
     let v4_1_0 = select(vec4f(v2), acc1_0, v3_1_0 != vec4u(0u));
-    let at_1_0 = (z * n11 + (i0 + row * 4u + 1u)) * n12 + (j0 + column * 4u + 0u);
-    put_vec4f_b7(n17 + at_1_0, v4_1_0);
+    put_vec4f_b7(at0_1_0, v4_1_0);
+    let at0_2_0 = at0_1_0 + n12;
     let v1_2_0 = get_vec4f_b6(n15 + n16 * (i0 + row * 4u + 2u) + (j0 + column * 4u + 0u));
     let v3_2_0 = select(vec4u(0u), vec4u(1u), v1_2_0 > vec4f(v2));
     let v4_2_0 = select(vec4f(v2), acc2_0, v3_2_0 != vec4u(0u));
-    let at_2_0 = (z * n11 + (i0 + row * 4u + 2u)) * n12 + (j0 + column * 4u + 0u);
-    put_vec4f_b7(n17 + at_2_0, v4_2_0);
+    put_vec4f_b7(at0_2_0, v4_2_0);
+    let at0_3_0 = at0_2_0 + n12;
     let v1_3_0 = get_vec4f_b6(n15 + n16 * (i0 + row * 4u + 3u) + (j0 + column * 4u + 0u));
     let v3_3_0 = select(vec4u(0u), vec4u(1u), v1_3_0 > vec4f(v2));
     let v4_3_0 = select(vec4f(v2), acc3_0, v3_3_0 != vec4u(0u));
-    let at_3_0 = (z * n11 + (i0 + row * 4u + 3u)) * n12 + (j0 + column * 4u + 0u);
-    put_vec4f_b7(n17 + at_3_0, v4_3_0);
+    put_vec4f_b7(at0_3_0, v4_3_0);
 }
 
 fn part_3(group: u32, lane: u32, at: u32) {
@@ -325,8 +325,8 @@ fn part_3(group: u32, lane: u32, at: u32) {
         }
         for (var p = max(k_start, k_whole); p < k_end; p += 1u) {
         }
-        let at_0_0 = (z * n11 + (i_first + 0u)) * n12 + (j_first + 0u);
-        put_vec4f_b4(n15 + at_0_0, acc0_0);
+        let at0_0_0 = n15 + (z * n11 + (i_first + 0u)) * n12 + (j_first + 0u);
+        put_vec4f_b4(at0_0_0, acc0_0);
     }
 }
 

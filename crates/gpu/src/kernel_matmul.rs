@@ -139,12 +139,12 @@ impl<'k> Product<'k> {
         }
     }
 
-    /// Has tiles walked in bands of columns whose part of the right operand stays in a processor's cache while the left operand goes by.
+    /// Has tiles walked in bands of columns whose part of the right operand stays in a processor's cache while the left operand goes by. Where all
+    /// of it does, that is one band, so that the code is the same.
     pub(crate) fn in_bands(self, words: &mut Words, (_, columns): (usize, usize)) -> Self {
         let MatMul { n, k, k_chunk, .. } = self.matmul;
         let width = (BAND_WORDS / (k.min(k_chunk) * columns).max(1)).max(1);
-        let band = (width < n.div_ceil(columns)).then(|| words.add(width));
-        Self { band, ..self }
+        Self { band: Some(words.add(width.min(n.div_ceil(columns)))), ..self }
     }
 
     /// The functions that read the left and the right operand.
@@ -161,10 +161,16 @@ impl<'k> Product<'k> {
                 let _ = writeln!(out, "let tile_i = tile_r % {tiles_m};\nlet z = tile_r / {tiles_m};");
             }
             Some(band) => {
-                let _ = writeln!(out, "let z = {tile} / ({tiles_m} * {tiles_n});");
-                let _ = writeln!(out, "let in_product = {tile} % ({tiles_m} * {tiles_n});");
-                let _ = writeln!(out, "let band = in_product / ({tiles_m} * {band}) * {band};");
-                let _ = writeln!(out, "let in_band = in_product % ({tiles_m} * {band});");
+                let in_product = if outer_len(self.matmul) == 1 {
+                    let _ = writeln!(out, "let z = 0u;");
+                    tile
+                } else {
+                    let _ = writeln!(out, "let z = {tile} / ({tiles_m} * {tiles_n});");
+                    let _ = writeln!(out, "let in_product = {tile} % ({tiles_m} * {tiles_n});");
+                    "in_product"
+                };
+                let _ = writeln!(out, "let band = {in_product} / ({tiles_m} * {band}) * {band};");
+                let _ = writeln!(out, "let in_band = {in_product} % ({tiles_m} * {band});");
                 let _ = writeln!(out, "let band_width = min({band}, {tiles_n} - band);");
                 let _ = writeln!(out, "let tile_j = band + in_band % band_width;");
                 let _ = writeln!(out, "let tile_i = in_band / band_width;");
@@ -230,7 +236,7 @@ impl<'k> Product<'k> {
                 }
             }
         };
-        let Grid { rows, columns, rows_fit, columns_fit, wide: _, around_rows } = grid;
+        let Grid { rows, columns, rows_fit, columns_fit, wide: _ } = grid;
 
         let mut common = body.names();
         body.emit(out, &class(false, false), &point("0u", "0u"), (&mut common, ""), &widths, shared)?;
@@ -248,15 +254,33 @@ impl<'k> Product<'k> {
             body.emit(out, &of_columns, &point(&clamped, &clamped), (&mut names, &format!("_c{c}")), &widths, shared)?;
             by_column.push(names);
         }
-        out.push_str(&around_rows.0);
+        // One column needs one guard.
+        let (guard_all, guard_each) = if columns.len() == 1 { (!columns_fit, false) } else { (false, !columns_fit) };
+        if guard_all {
+            let _ = writeln!(out, "if ({} < {}) {{", columns[0], self.n);
+        }
+        let [high, width] = &self.stored;
         for (r, row) in rows.iter().enumerate() {
+            // Each row follows the one before. On lavapipe, which takes the lanes' addresses one by one, made up of more they take longer.
+            for c in 0..columns.len() {
+                for (s, offset) in body.stores.iter().enumerate() {
+                    let _ = match r.checked_sub(1) {
+                        None => writeln!(
+                            out,
+                            "let at{s}_0_{c} = {offset} + (z * {high} + {row}) * {width} + {};",
+                            columns[c]
+                        ),
+                        Some(before) => writeln!(out, "let at{s}_{r}_{c} = at{s}_{before}_{c} + {width};"),
+                    };
+                }
+            }
             if !rows_fit {
                 let _ = writeln!(out, "if ({row} < {}) {{", self.m);
             }
             let mut of_row = common.clone();
             body.emit(out, &class(true, false), &point(row, "0u"), (&mut of_row, &format!("_r{r}")), &widths, shared)?;
             for (c, column) in columns.iter().enumerate() {
-                if !columns_fit {
+                if guard_each {
                     let _ = writeln!(out, "if ({column} < {}) {{", self.n);
                 }
                 let mut names: Vec<_> = by_column[c]
@@ -271,19 +295,17 @@ impl<'k> Product<'k> {
                 }
                 let suffix = format!("_{r}_{c}");
                 body.emit(out, &class(true, true), &point(row, column), (&mut names, &suffix), &widths, shared)?;
-                let [high, wide] = &self.stored;
-                let _ = writeln!(out, "let at{suffix} = (z * {high} + {row}) * {wide} + {column};");
-                for (at, store) in body.kernel.stores.iter().enumerate() {
+                for (s, store) in body.kernel.stores.iter().enumerate() {
                     let value = body.value(store.value, grid.wide, &names, &widths);
-                    let position = format!("at{suffix}");
+                    let address = format!("at{s}{suffix}");
                     if exact_columns {
-                        body.store(out, at, &position, &value, (grid.wide, true), shared);
+                        body.store_at(out, s, &address, &value, (grid.wide, true), shared);
                     } else {
                         let inside = |lane: usize| format!("{column} + {lane}u < {}", self.n);
-                        body.store_some(out, at, &position, &value, &inside, shared);
+                        body.store_some(out, s, &address, &value, &inside, shared);
                     }
                 }
-                if !columns_fit {
+                if guard_each {
                     out.push_str("}\n");
                 }
             }
@@ -291,14 +313,16 @@ impl<'k> Product<'k> {
                 out.push_str("}\n");
             }
         }
-        out.push_str(&around_rows.1);
+        if guard_all {
+            out.push_str("}\n");
+        }
         Ok(())
     }
 }
 
 /// The accumulators of one invocation.
 pub(crate) struct Grid {
-    /// Text of each row.
+    /// Text of each row; they follow each other.
     pub(crate) rows: Vec<String>,
     /// Text of each column, or of the first of four.
     pub(crate) columns: Vec<String>,
@@ -307,6 +331,4 @@ pub(crate) struct Grid {
     pub(crate) columns_fit: bool,
     /// Whether a column stands for four.
     pub(crate) wide: bool,
-    /// Text before and after the rows: a loop, where rows are not written out.
-    pub(crate) around_rows: (String, String),
 }

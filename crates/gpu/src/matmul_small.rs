@@ -150,7 +150,6 @@ pub(crate) fn part(
         rows_fit: matmul.m.is_multiple_of(shape.rows),
         columns_fit: matmul.n.is_multiple_of(shape.columns * lanes),
         wide: shape.wide,
-        around_rows: Default::default(),
     };
     let mut epilogue = String::new();
     product.epilogue(&tile, &grid, &|r, v| format!("acc{r}_{v}"), &mut epilogue, shared)?;

@@ -29,7 +29,6 @@ pub(crate) fn part(
     let tile = (rows, columns);
     let product = Product::new(kernel, matmul, words, tile).in_bands(words, tile);
     let rows_fit = matmul.m.is_multiple_of(rows);
-    let columns_fit = matmul.n.is_multiple_of(columns);
     let (get_a, get_b) = product.readers(shared, (true, true));
     let (m, n, lda, ldb) = (&product.m, &product.n, &product.lda, &product.ldb);
 
@@ -38,7 +37,8 @@ pub(crate) fn part(
     let _ = writeln!(start, "let i0 = tile_i * {rows}u;");
     for v in 0..vectors {
         let _ = writeln!(start, "let j{v} = tile_j * {columns}u + 4u * (lane + {}u);", lanes * v);
-        let clamped = if columns_fit { format!("j{v}") } else { format!("min(j{v}, {n} - 4u)") };
+        // Whether columns fit or not: products of all widths share their code, and the guard costs nothing.
+        let clamped = format!("min(j{v}, {n} - 4u)");
         if matmul.b.transposed {
             let _ = writeln!(start, "let jc{v}b = {clamped};");
             for c in 0..4 {
@@ -123,9 +123,8 @@ pub(crate) fn part(
         rows: (0..rows).map(|r| format!("(i0 + {r}u)")).collect(),
         columns: (0..vectors).map(|v| format!("j{v}")).collect(),
         rows_fit,
-        columns_fit,
+        columns_fit: false,
         wide: true,
-        around_rows: Default::default(),
     };
     let mut epilogue = String::new();
     product.epilogue(&tile, &grid, &|r, v| format!("acc{r}_{v}"), &mut epilogue, shared)?;

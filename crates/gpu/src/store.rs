@@ -37,20 +37,33 @@ impl Body<'_> {
         store: usize,
         position: &str,
         value: &str,
+        form: (bool, bool),
+        shared: &mut Shared,
+    ) {
+        let address = format!("{} + {position}", self.stores[store]);
+        self.store_at(out, store, &address, value, form, shared);
+    }
+
+    /// The same with the text of the index in the buffer.
+    pub(crate) fn store_at(
+        &self,
+        out: &mut String,
+        store: usize,
+        address: &str,
+        value: &str,
         (wide, aligned): (bool, bool),
         shared: &mut Shared,
     ) {
         let place = self.kernel.stores[store].place;
         let dtype = self.dtypes[self.kernel.stores[store].value.index()];
-        let offset = &self.stores[store];
         if wide && !(aligned && is_aligned(place)) {
             let put = shared.slots.put(place.buffer, dtype, false);
             for (lane, component) in ["x", "y", "z", "w"].iter().enumerate() {
-                let _ = writeln!(out, "{put}({offset} + {position} + {lane}u, ({value}).{component});");
+                let _ = writeln!(out, "{put}({address} + {lane}u, ({value}).{component});");
             }
         } else {
             let put = shared.slots.put(place.buffer, dtype, wide);
-            let _ = writeln!(out, "{put}({offset} + {position}, {value});");
+            let _ = writeln!(out, "{put}({address}, {value});");
         }
     }
 
@@ -71,12 +84,12 @@ impl Body<'_> {
         let _ = writeln!(out, "{put}({at}, select({get}({at}), {value}, {mask}));");
     }
 
-    /// Writes a store of those of four values whose lane is inside of the space.
+    /// Writes a store, to an index in the buffer and following ones, of those of four values whose lane is inside of the space.
     pub(crate) fn store_some(
         &self,
         out: &mut String,
         store: usize,
-        position: &str,
+        address: &str,
         value: &str,
         inside: &dyn Fn(usize) -> String,
         shared: &mut Shared,
@@ -85,10 +98,8 @@ impl Body<'_> {
         let dtype = self.dtypes[self.kernel.stores[store].value.index()];
         let put = shared.slots.put(place.buffer, dtype, false);
         for (lane, component) in ["x", "y", "z", "w"].iter().enumerate() {
-            let offset = &self.stores[store];
             let condition = inside(lane);
-            let _ =
-                writeln!(out, "if ({condition}) {{ {put}({offset} + {position} + {lane}u, ({value}).{component}); }}");
+            let _ = writeln!(out, "if ({condition}) {{ {put}({address} + {lane}u, ({value}).{component}); }}");
         }
     }
 }

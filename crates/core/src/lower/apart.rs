@@ -15,6 +15,8 @@ use crate::plan::{BufferId, Index, Inst, Kernel, Kind};
 const LONG_PRODUCT: usize = 1 << 14;
 /// Points, or rows, of kernels that ride along with long ones, at most: they go through the others' code once for every 32.
 const PASSENGER_POINTS_MAX: usize = 256;
+/// Bytes of temporaries that live longer because a passenger waits for the end, at most.
+const PASSENGER_READS_MAX: usize = 1 << 16;
 /// Bytes of temporaries that live longer because kernels were put off, at most, together and for one kernel: what reads more takes so long
 /// that a dispatch of its own does not matter.
 const PUT_OFF_BYTES_MAX: usize = 8 << 20;
@@ -56,14 +58,14 @@ impl Aboard {
         Self { first, points: 0 }
     }
 
-    /// Who is aboard if one more comes, or `None` if it must not; they come by [`Company::rank`].
-    pub(super) fn with(self, other: Company) -> Option<Self> {
+    /// Who is aboard if one more comes, or `None` if it must not; they come by [`Company::rank`]. Passengers ride with long kernels if `riding`.
+    pub(super) fn with(self, other: Company, riding: bool) -> Option<Self> {
         let Self { first, points } = self;
         match (first, other) {
             (Company::Alike(code), Company::Alike(other)) => (code == other).then_some(self),
             (Company::Alike(_), Company::Passenger(more)) => {
                 let points = points + more;
-                (points <= PASSENGER_POINTS_MAX).then_some(Self { first, points })
+                (riding && points <= PASSENGER_POINTS_MAX).then_some(Self { first, points })
             }
             (Company::Short, Company::Short) | (Company::Short | Company::Passenger(_), Company::Passenger(_)) => {
                 Some(self)
@@ -111,7 +113,39 @@ pub(super) fn arrange(
             Kind::Map | Kind::Rows | Kind::MatMul(_) | Kind::Scatter(_) => Company::Short,
         }
     };
-    tasks.iter().enumerate().map(company).collect()
+    let company: Vec<Company> = tasks.iter().enumerate().map(company).collect();
+    to_the_end(tasks, virtuals, before, levels, &company);
+    company
+}
+
+/// Moves passengers that nobody waits for, such as counts of steps, to the end, if they have company there: rather than with a long kernel,
+/// which then has a code of its own.
+fn to_the_end(
+    tasks: &[Task],
+    virtuals: &[Virtual],
+    before: &[BTreeSet<usize>],
+    levels: &mut [usize],
+    company: &[Company],
+) {
+    let last = levels.iter().copied().max().unwrap_or(0);
+    if !company.iter().zip(&*levels).any(|(company, &level)| *company == Company::Short && level == last) {
+        return;
+    }
+    let awaited: BTreeSet<usize> = before.iter().flatten().copied().collect();
+    for (t, task) in tasks.iter().enumerate() {
+        let bytes: usize = task.reads.iter().map(|b| temporary_bytes(virtuals, *b)).sum();
+        if matches!(company[t], Company::Passenger(_)) && !awaited.contains(&t) && bytes <= PASSENGER_READS_MAX {
+            levels[t] = last;
+        }
+    }
+}
+
+/// Bytes of a buffer whose memory others may use before and after.
+fn temporary_bytes(virtuals: &[Virtual], buffer: BufferId) -> usize {
+    match virtuals.get(buffer.index()) {
+        Some(Virtual { kind: VirtualKind::Temp, dtype: _, len }) => 4 * len,
+        Some(_) | None => 0,
+    }
 }
 
 /// Moves tasks of the same code that are not waited for to one level.
@@ -129,10 +163,7 @@ fn put_off<'a>(
             needed[p] = needed[p].into_iter().chain([levels[task]]).min();
         }
     }
-    let of_temporary = |b: &BufferId| match virtuals.get(b.index()) {
-        Some(Virtual { kind: VirtualKind::Temp, dtype: _, len }) => 4 * len,
-        Some(_) | None => 0,
-    };
+    let of_temporary = |b: &BufferId| temporary_bytes(virtuals, *b);
     let mut room = PUT_OFF_BYTES_MAX;
     for members in groups {
         let is_small = |t: usize| tasks[t].reads.iter().map(of_temporary).sum::<usize>() <= PUT_OFF_READS_MAX;

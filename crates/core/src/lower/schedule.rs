@@ -28,7 +28,7 @@ pub(super) struct SideBySide {
 
 /// Positions of the tasks, dispatch by dispatch.
 pub(super) fn schedule(tasks: &[Task], virtuals: &[Virtual], side_by_side: SideBySide) -> Vec<Vec<usize>> {
-    let SideBySide { kernels_max, buffers_max, masked } = side_by_side;
+    let SideBySide { kernels_max, buffers_max: _, masked } = side_by_side;
     let before = predecessors(tasks, virtuals);
     let mut levels: Vec<Option<usize>> = vec![None; tasks.len()];
     // Depth first with an explicit stack; committing has made sure that there is no cycle.
@@ -62,15 +62,26 @@ pub(super) fn schedule(tasks: &[Task], virtuals: &[Virtual], side_by_side: SideB
     let mut order = Vec::new();
     for mut level in by_level.into_values() {
         level.sort_by_key(|&t| company[t].rank());
+        let together = |riding: bool| side_by_side.fill(&level, tasks, &company, riding);
+        // A long kernel with others aboard has a code of its own, which takes long to compile: only to save a dispatch.
+        let (riding, apart) = (together(true), together(false));
+        order.extend(if riding.len() < apart.len() { riding } else { apart });
+    }
+    order
+}
+
+impl SideBySide {
+    /// The dispatches of a level's tasks, which come by [`Company::rank`].
+    fn fill(self, level: &[usize], tasks: &[Task], company: &[Company], riding: bool) -> Vec<Vec<usize>> {
         let mut open: Vec<Open> = Vec::new();
-        for t in level {
+        for &t in level {
             let mine = bindings(&tasks[t]);
             let fitting = open.iter_mut().find_map(|open| {
                 // Two writers of one buffer write different tensors: anything else would have put them on different levels.
                 let clash = mine.iter().any(|(b, &writes)| open.bound.get(b).is_some_and(|&w| w != writes));
                 let together = open.bound.len() + mine.keys().filter(|b| !open.bound.contains_key(b)).count();
-                let fits = !clash && together <= buffers_max && open.members.len() < kernels_max;
-                let aboard = open.aboard.with(company[t]).filter(|_| fits)?;
+                let fits = !clash && together <= self.buffers_max && open.members.len() < self.kernels_max;
+                let aboard = open.aboard.with(company[t], riding).filter(|_| fits)?;
                 Some((open, aboard))
             });
             match fitting {
@@ -82,9 +93,8 @@ pub(super) fn schedule(tasks: &[Task], virtuals: &[Virtual], side_by_side: SideB
                 None => open.push(Open { members: vec![t], bound: mine, aboard: Aboard::new(company[t]) }),
             }
         }
-        order.extend(open.into_iter().map(|open| open.members));
+        open.into_iter().map(|open| open.members).collect()
     }
-    order
 }
 
 /// A dispatch that may get more kernels.
