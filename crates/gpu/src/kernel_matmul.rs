@@ -261,15 +261,13 @@ impl<'k> Product<'k> {
         }
         let [high, width] = &self.stored;
         for (r, row) in rows.iter().enumerate() {
-            // Each row follows the one before. On lavapipe, which takes the lanes' addresses one by one, made up of more they take longer.
-            for c in 0..columns.len() {
+            // Each address follows from the one before: what is not used again lavapipe computes lane by lane.
+            for (c, column) in columns.iter().enumerate() {
                 for (s, offset) in body.stores.iter().enumerate() {
                     let _ = match r.checked_sub(1) {
-                        None => writeln!(
-                            out,
-                            "let at{s}_0_{c} = {offset} + (z * {high} + {row}) * {width} + {};",
-                            columns[c]
-                        ),
+                        None => {
+                            writeln!(out, "let at{s}_0_{c} = {offset} + (z * {high} + {row}) * {width} + {column};")
+                        }
                         Some(before) => writeln!(out, "let at{s}_{r}_{c} = at{s}_{before}_{c} + {width};"),
                     };
                 }

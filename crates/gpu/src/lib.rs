@@ -1,5 +1,6 @@
 //! The wgpu backend: runs plans on Vulkan, Metal, DX12 and GL, and is the only crate that names wgpu.
 
+mod adapter;
 mod cache;
 mod choice;
 mod collapse;
@@ -39,12 +40,11 @@ mod turn;
 mod unplug;
 mod words;
 
+pub use adapter::{Adapter, DeviceInfo, DeviceKind, Interface, Selector, adapters, adapters_async, devices};
 pub use cache::CACHE_VARIABLE;
 pub use choice::{Choice, ProductForm};
 pub use describe::{describe, outline};
-pub use device::{
-    Adapter, DeviceInfo, DeviceKind, GpuBackend, GpuOptions, Interface, Selector, adapters, adapters_async, devices,
-};
+pub use device::{GpuBackend, GpuOptions};
 pub use form::Form;
 pub use module::{Capabilities, Module, modules};
 pub use session::GpuSession;

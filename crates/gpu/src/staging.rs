@@ -8,7 +8,8 @@ use wgrad_core::plan::{
     STAGING_ROW_WORDS, Staged,
 };
 
-use crate::device::{DeviceInfo, Gpu};
+use crate::adapter::DeviceInfo;
+use crate::device::Gpu;
 
 /// Texels in a row.
 const WIDTH: usize = STAGING_ROW_WORDS / 4;

@@ -5,8 +5,8 @@
 
 use wgrad_core::plan::MatMul;
 
+use crate::adapter::DeviceKind;
 use crate::choice::{Choice, ProductForm};
-use crate::device::DeviceKind;
 use crate::module::Capabilities;
 
 /// What kernels are written for.

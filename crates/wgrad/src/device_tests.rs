@@ -2,7 +2,8 @@
 
 use wgrad_core::plan::BackendError;
 
-use super::{BackendChoice, Device, DeviceInfo, DeviceKind, DeviceSelector};
+use super::{Device, DeviceInfo, DeviceKind};
+use crate::selector::{BackendChoice, DeviceSelector};
 
 fn device(name: &str, backend: &str, kind: DeviceKind) -> DeviceInfo {
     DeviceInfo { name: name.to_owned(), backend: backend.to_owned(), kind, driver: String::new() }

@@ -40,14 +40,13 @@ pub mod optim;
 mod page;
 pub mod profile;
 pub mod schedule;
+mod selector;
 pub mod train;
 
-pub use device::{
-    ADAPTER_VARIABLE, BACKEND_VARIABLE, BackendChoice, CACHE_VARIABLE, Device, DeviceInfo, DeviceKind, DeviceSelector,
-    TUNING_VARIABLE, devices,
-};
+pub use device::{CACHE_VARIABLE, Device, DeviceInfo, DeviceKind, TUNING_VARIABLE, devices};
 pub use error::Error;
 pub use page::Page;
+pub use selector::{ADAPTER_VARIABLE, BACKEND_VARIABLE, BackendChoice, DeviceSelector};
 pub use wgrad_core::plan;
 pub use wgrad_core::{
     Arg, Binary, Builder, Compare, DType, Entry, EntryId, FeedDecl, FeedId, Fetch, Graph, GraphError, HostSlice,
