@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::schedule::KERNELS_MAX;
 use super::{Task, Virtual, VirtualKind};
 use crate::graph::NodeId;
 use crate::plan::{BufferId, Index, Inst, Kernel, Kind};
@@ -15,8 +16,9 @@ use crate::plan::{BufferId, Index, Inst, Kernel, Kind};
 const LONG_PRODUCT: usize = 1 << 14;
 /// Points, or rows, of kernels that ride along with long ones, at most: they go through the others' code once for every 32.
 const PASSENGER_POINTS_MAX: usize = 256;
-/// Bytes of temporaries that live longer because a passenger waits for the end, at most.
-const PASSENGER_READS_MAX: usize = 1 << 16;
+/// Passengers that wait for the end, at most, so that they find room in one dispatch, and bytes of temporaries that live longer for them together.
+const LAST_PASSENGERS_MAX: usize = KERNELS_MAX / 2;
+const LAST_PASSENGERS_READS_MAX: usize = 1 << 16;
 /// Bytes of temporaries that live longer because kernels were put off, at most, together and for one kernel: what reads more takes so long
 /// that a dispatch of its own does not matter.
 const PUT_OFF_BYTES_MAX: usize = 8 << 20;
@@ -118,8 +120,8 @@ pub(super) fn arrange(
     company
 }
 
-/// Moves passengers that nobody waits for, such as counts of steps, to the end, if they have company there: rather than with a long kernel,
-/// which then has a code of its own.
+/// Moves passengers that nobody waits for, such as counts of steps, to the end, if they have company there and none but long kernels, which
+/// with them have codes of their own, where they are.
 fn to_the_end(
     tasks: &[Task],
     virtuals: &[Virtual],
@@ -127,14 +129,26 @@ fn to_the_end(
     levels: &mut [usize],
     company: &[Company],
 ) {
+    let with_short: BTreeSet<usize> = company
+        .iter()
+        .zip(&*levels)
+        .filter(|(company, _)| **company == Company::Short)
+        .map(|(_, &level)| level)
+        .collect();
     let last = levels.iter().copied().max().unwrap_or(0);
-    if !company.iter().zip(&*levels).any(|(company, &level)| *company == Company::Short && level == last) {
+    if !with_short.contains(&last) {
         return;
     }
     let awaited: BTreeSet<usize> = before.iter().flatten().copied().collect();
-    for (t, task) in tasks.iter().enumerate() {
-        let bytes: usize = task.reads.iter().map(|b| temporary_bytes(virtuals, *b)).sum();
-        if matches!(company[t], Company::Passenger(_)) && !awaited.contains(&t) && bytes <= PASSENGER_READS_MAX {
+    let waits = |&t: &usize| {
+        matches!(company[t], Company::Passenger(_)) && !awaited.contains(&t) && !with_short.contains(&levels[t])
+    };
+    let waiting: Vec<usize> = (0..tasks.len()).filter(waits).take(LAST_PASSENGERS_MAX).collect();
+    let mut room = LAST_PASSENGERS_READS_MAX;
+    for t in waiting {
+        let bytes: usize = tasks[t].reads.iter().map(|b| temporary_bytes(virtuals, *b)).sum();
+        if bytes <= room {
+            room -= bytes;
             levels[t] = last;
         }
     }

@@ -64,8 +64,9 @@ pub(super) fn schedule(tasks: &[Task], virtuals: &[Virtual], side_by_side: SideB
         level.sort_by_key(|&t| company[t].rank());
         let together = |riding: bool| side_by_side.fill(&level, tasks, &company, riding);
         // A long kernel with others aboard has a code of its own, which takes long to compile: only to save a dispatch.
-        let (riding, apart) = (together(true), together(false));
-        order.extend(if riding.len() < apart.len() { riding } else { apart });
+        let apart = together(false);
+        let riding = (masked && apart.len() > 1).then(|| together(true)).filter(|riding| riding.len() < apart.len());
+        order.extend(riding.unwrap_or(apart));
     }
     order
 }
