@@ -273,7 +273,3 @@ impl Device {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "device_tests.rs"]
-mod tests;

@@ -214,3 +214,7 @@ impl fmt::Display for DeviceSelector {
 pub(crate) fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|v| !v.to_string_lossy().trim().is_empty())
 }
+
+#[cfg(test)]
+#[path = "selector_tests.rs"]
+mod tests;

@@ -328,3 +328,14 @@ fn kernels_of_one_code_wait_for_each_other_where_others_cost_time() {
     // All gradients of weights, all of biases, and the update with the mean of the losses beside it, which nobody waits for.
     assert_eq!(dispatches, [vec!["tn"; 7], vec!["rows"; 7], vec!["map", "rows"]], "{plan}");
 }
+
+#[test]
+fn few_points_stay_with_short_kernels() {
+    // Too small for dispatches of their own: the mean of the losses rides where it can first.
+    let target = Target { masked_kernels: true, ..target() };
+    let plan = lower(&mlp(&[32; 4], 300).expect("builds"), &target).expect("lowers");
+    let with_mean = |d: &crate::plan::Dispatch| d.kernels.iter().any(|k| k.kind == Kind::Rows && k.space.len() == 1);
+    let dispatches = &plan.entries[0].dispatches;
+    let at = dispatches.iter().position(with_mean).expect("a mean");
+    assert!(dispatches[at].kernels.len() > 1 && at + 1 < dispatches.len(), "{plan}");
+}

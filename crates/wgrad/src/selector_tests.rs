@@ -2,8 +2,8 @@
 
 use wgrad_core::plan::BackendError;
 
-use super::{Device, DeviceInfo, DeviceKind};
-use crate::selector::{BackendChoice, DeviceSelector};
+use super::{BackendChoice, DeviceSelector};
+use crate::device::{Device, DeviceInfo, DeviceKind};
 
 fn device(name: &str, backend: &str, kind: DeviceKind) -> DeviceInfo {
     DeviceInfo { name: name.to_owned(), backend: backend.to_owned(), kind, driver: String::new() }
