@@ -6,8 +6,8 @@ use super::formula::Formula;
 use super::long::Long;
 use super::walk::{Access, GuardWalk, Walk};
 
-/// Lanes of a register.
-pub(super) const LANES: usize = 1024;
+/// Lanes of a register at most.
+pub(super) const LANES: usize = 4096;
 
 /// A register.
 pub(super) type Reg = usize;

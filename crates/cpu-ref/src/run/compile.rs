@@ -1,8 +1,10 @@
 //! From a kernel to code over tiles. Everything that can be decided once is decided here.
 
+use std::collections::BTreeSet;
+
 use wgrad_core::plan::{Index, Inst, Kernel};
 
-use super::code::{Code, LANES, Level};
+use super::code::{Code, Do, Instr, LANES, Level};
 use super::emit::{Emitter, Layout};
 use super::fuse;
 use super::long::Long;
@@ -14,7 +16,10 @@ use super::{direct, views};
 /// has enough tiles for several threads.
 const ROWS_ACROSS: usize = 256;
 
-/// Registers of lanes with which a full tile stays in the first-level cache.
+/// Lanes of a tile, unless there is a reason for another number.
+const LANES_USUAL: usize = 1024;
+
+/// Registers of lanes with which a tile of the usual size stays in the first-level cache.
 const REGISTERS_FEW: usize = 6;
 
 /// Where [`Inst::Acc`] finds the matrix product.
@@ -29,12 +34,29 @@ pub(super) struct Product {
 
 /// Compiles the points of a kernel.
 pub(super) fn compile(kernel: &Kernel, product: Option<Product>) -> Code {
-    let mut code = compile_for(kernel, product, LANES);
-    if code.registers - code.setup.len() > REGISTERS_FEW {
-        code = compile_for(kernel, product, LANES / 2);
+    let mut code = compile_for(kernel, product, LANES_USUAL);
+    // The more lanes a tile has, the less it costs to go from instruction to instruction.
+    let lanes = match lanes_held(&code) {
+        0..=1 if !code.across && code.folds == 0 => LANES,
+        2..=3 if !code.across && code.folds == 0 => LANES / 2,
+        _ if code.registers - code.setup.len() > REGISTERS_FEW => LANES_USUAL / 2,
+        _ => LANES_USUAL,
+    };
+    if lanes != LANES_USUAL {
+        code = compile_for(kernel, product, lanes);
     }
     code.long = Long::of(&code);
     code
+}
+
+/// Registers that elements go through, unless they are used or made where they are in memory.
+fn lanes_held(code: &Code) -> usize {
+    let elements = code.phases.iter().flat_map(|phase| &phase.element);
+    let holds = |instr: &&Instr| {
+        let in_place = matches!(&instr.op, Do::Load { access, choice: _ } if access.in_place);
+        instr.op.has_result() && instr.level == Level::Element && instr.stored.is_none() && !in_place
+    };
+    elements.filter(holds).map(|instr| instr.out).collect::<BTreeSet<_>>().len()
 }
 
 /// Compiles for tiles of so many lanes.

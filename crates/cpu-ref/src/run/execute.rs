@@ -153,8 +153,7 @@ impl<'a> Operands<'a> {
         match op {
             Do::Formula(formula, operands) => {
                 // Behind the last operand it is repeated.
-                let last = formula.operations();
-                operands[..=last].iter().enumerate().all(|(i, r)| is_apart(r, i == formula.own()))
+                operands[..formula.operands()].iter().enumerate().all(|(i, r)| is_apart(r, i == formula.own()))
             }
             Do::Load { access, choice } => access.buffer != buffer && choice.iter().all(|r| is_apart(r, false)),
             Do::Unary(_, x) | Do::Cast(_, _, x) | Do::Spread(x) => is_apart(x, false),

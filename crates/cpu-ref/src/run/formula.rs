@@ -1,7 +1,8 @@
-//! Small formulas of floats over lanes: what would be two or three instructions as one loop, to the same bits.
+//! Small formulas of floats over lanes: what would be several instructions as one loop, to the same bits.
 //!
 //! Values between the operations stay in the processor's registers. An optimizer's step is mostly made of such formulas, and it takes as
-//! long as its lanes go in and out of the first-level cache.
+//! long as its lanes go in and out of the first-level cache. Roots and quotients keep the processor's divider busy; what stands in one loop
+//! with them is done meanwhile.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -29,6 +30,14 @@ pub(super) enum Formula {
     SumOfProducts,
     /// `a·b - c·d`.
     DifferenceOfProducts,
+    /// `a·b + c·(d·d)`: a running mean of squares.
+    MeanOfSquares,
+    /// `√a + b`.
+    RootSum,
+    /// `b·√a + c`.
+    ScaledRootSum,
+    /// `a - (b·c)/d`: a step by a quotient.
+    LessQuotient,
 }
 
 impl Formula {
@@ -36,15 +45,32 @@ impl Formula {
     pub(super) const fn operations(self) -> usize {
         match self {
             Self::Single(_) => 1,
-            Self::Chain { .. } | Self::ChainAfter { .. } => 2,
-            Self::SumOfProducts | Self::DifferenceOfProducts => 3,
+            Self::Chain { .. } | Self::ChainAfter { .. } | Self::RootSum => 2,
+            Self::SumOfProducts | Self::DifferenceOfProducts | Self::ScaledRootSum | Self::LessQuotient => 3,
+            Self::MeanOfSquares => 4,
+        }
+    }
+
+    /// How many operands it has.
+    pub(super) const fn operands(self) -> usize {
+        match self {
+            Self::Single(_) | Self::RootSum => 2,
+            Self::Chain { .. } | Self::ChainAfter { .. } | Self::ScaledRootSum => 3,
+            Self::SumOfProducts | Self::DifferenceOfProducts | Self::MeanOfSquares | Self::LessQuotient => 4,
         }
     }
 
     /// The operand that may lie where the result goes: the one that an optimizer's state or a parameter comes as.
     pub(super) const fn own(self) -> usize {
         match self {
-            Self::Single(_) | Self::Chain { .. } | Self::SumOfProducts | Self::DifferenceOfProducts => 0,
+            Self::Single(_)
+            | Self::Chain { .. }
+            | Self::SumOfProducts
+            | Self::DifferenceOfProducts
+            | Self::MeanOfSquares
+            | Self::RootSum
+            | Self::ScaledRootSum
+            | Self::LessQuotient => 0,
             Self::ChainAfter { .. } => 2,
         }
     }
@@ -90,6 +116,10 @@ pub(super) fn evaluate(arch: Arch, formula: Formula, out: &mut [f32], [a, b, c, 
         },
         Formula::SumOfProducts => run::<_, 0>(arch, out, [a, b, c, d], |[a, b, c, d]| mul(a, b) + mul(c, d)),
         Formula::DifferenceOfProducts => run::<_, 0>(arch, out, [a, b, c, d], |[a, b, c, d]| mul(a, b) - mul(c, d)),
+        Formula::MeanOfSquares => run::<_, 0>(arch, out, [a, b, c, d], |[a, b, c, d]| mul(a, b) + mul(c, mul(d, d))),
+        Formula::RootSum => run::<_, 0>(arch, out, [a, b], |[a, b]: [f32; 2]| a.sqrt() + b),
+        Formula::ScaledRootSum => run::<_, 0>(arch, out, [a, b, c], |[a, b, c]: [f32; 3]| mul(b, a.sqrt()) + c),
+        Formula::LessQuotient => run::<_, 0>(arch, out, [a, b, c, d], |[a, b, c, d]| a - mul(b, c) / d),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Arithmetic instructions joined to formulas, where only one instruction uses the result of another.
 
-use wgrad_core::{Binary, DType};
+use wgrad_core::{Binary, DType, Unary};
 
 use super::code::{Do, Instr, Level, Phase, Reg};
 use super::formula::{Arith, Formula};
@@ -51,29 +51,107 @@ const fn arithmetic(op: &Do) -> Option<(Arith, [Reg; 2])> {
 
 /// Takes what makes the operands, if nothing else uses it, out of the code and into a formula.
 fn join(code: &mut Vec<Instr>, uses: &[usize], op: Arith, [a, b]: [Reg; 2]) -> (Formula, [Reg; 4]) {
-    let single = |code: &[Instr], register: Reg| {
-        let at = code.iter().position(|instr| instr.op.has_result() && instr.out == register)?;
-        let Do::Formula(Formula::Single(op), [a, b, ..]) = code[at].op else { return None };
-        (uses[register] == 1).then_some((at, op, [a, b]))
-    };
-    let (of_a, of_b) = (single(code, a), single(code, b));
-    let products = match op {
-        Arith::Add => Some(Formula::SumOfProducts),
-        Arith::Sub => Some(Formula::DifferenceOfProducts),
+    match op {
+        Arith::Add => join_products(code, uses, Formula::SumOfProducts, [a, b])
+            .or_else(|| join_square(code, uses, [a, b]))
+            .or_else(|| join_square(code, uses, [b, a])),
+        Arith::Sub => join_products(code, uses, Formula::DifferenceOfProducts, [a, b])
+            .or_else(|| join_quotient(code, uses, [a, b])),
         Arith::Mul | Arith::Div => None,
-    };
-    if let (Some(formula), Some((i, Arith::Mul, x)), Some((j, Arith::Mul, y))) = (products, of_a, of_b) {
+    }
+    .or_else(|| join_chain(code, uses, op, [a, b]))
+    .or_else(|| if op == Arith::Add { join_root(code, uses, [a, b]) } else { None })
+    .unwrap_or((Formula::Single(op), [a, b, b, b]))
+}
+
+/// Where the formula is that makes a register, and what it is, if only one instruction uses it.
+fn maker(code: &[Instr], uses: &[usize], register: Reg) -> Option<(usize, Formula, [Reg; 4])> {
+    let at = code.iter().position(|instr| instr.op.has_result() && instr.out == register)?;
+    let Do::Formula(formula, operands) = code[at].op else { return None };
+    (uses[register] == 1).then_some((at, formula, operands))
+}
+
+/// As [`maker`], if it is a single operation.
+fn single(code: &[Instr], uses: &[usize], register: Reg) -> Option<(usize, Arith, [Reg; 2])> {
+    let (at, Formula::Single(op), [a, b, ..]) = maker(code, uses, register)? else { return None };
+    Some((at, op, [a, b]))
+}
+
+/// As [`maker`], if it is a root; gives what the root is of.
+fn root(code: &[Instr], uses: &[usize], register: Reg) -> Option<(usize, Reg)> {
+    let at = code.iter().position(|instr| instr.op.has_result() && instr.out == register)?;
+    let Do::Unary(Unary::Sqrt, x) = code[at].op else { return None };
+    (uses[register] == 1 && code[at].level == Level::Element).then_some((at, x))
+}
+
+/// A sum or difference of two products.
+fn join_products(
+    code: &mut Vec<Instr>,
+    uses: &[usize],
+    formula: Formula,
+    [a, b]: [Reg; 2],
+) -> Option<(Formula, [Reg; 4])> {
+    let (i, Arith::Mul, x) = single(code, uses, a)? else { return None };
+    let (j, Arith::Mul, y) = single(code, uses, b)? else { return None };
+    code.remove(i.max(j));
+    code.remove(i.min(j));
+    Some((formula, [x[0], x[1], y[0], y[1]]))
+}
+
+/// A sum of a product and of a multiple of a square.
+fn join_square(code: &mut Vec<Instr>, uses: &[usize], [a, b]: [Reg; 2]) -> Option<(Formula, [Reg; 4])> {
+    const MULTIPLES: [Formula; 2] = [
+        Formula::Chain { inner: Arith::Mul, outer: Arith::Mul },
+        Formula::ChainAfter { inner: Arith::Mul, outer: Arith::Mul },
+    ];
+    let (i, Arith::Mul, x) = single(code, uses, a)? else { return None };
+    let (j, formula, [d, same, factor, _]) = maker(code, uses, b)?;
+    (d == same && MULTIPLES.contains(&formula)).then(|| {
         code.remove(i.max(j));
         code.remove(i.min(j));
-        return (formula, [x[0], x[1], y[0], y[1]]);
-    }
-    if let Some((at, inner, [x, y])) = of_a {
+        (Formula::MeanOfSquares, [x[0], x[1], factor, d])
+    })
+}
+
+/// `a` less a quotient whose numerator is a product.
+fn join_quotient(code: &mut Vec<Instr>, uses: &[usize], [a, b]: [Reg; 2]) -> Option<(Formula, [Reg; 4])> {
+    let (at, formula, [x, y, z, _]) = maker(code, uses, b)?;
+    let is_quotient = formula == Formula::Chain { inner: Arith::Mul, outer: Arith::Div };
+    is_quotient.then(|| {
         code.remove(at);
-        return (Formula::Chain { inner, outer: op }, [x, y, b, b]);
+        (Formula::LessQuotient, [a, x, y, z])
+    })
+}
+
+/// An operation behind another; a root may be what is multiplied before something is added.
+fn join_chain(code: &mut Vec<Instr>, uses: &[usize], op: Arith, [a, b]: [Reg; 2]) -> Option<(Formula, [Reg; 4])> {
+    let (of_a, of_b) = (single(code, uses, a), single(code, uses, b));
+    let (at, inner, [x, y], rest) = match (of_a, of_b) {
+        (Some((at, inner, operands)), _) => (at, inner, operands, b),
+        (None, Some((at, inner, operands))) => (at, inner, operands, a),
+        (None, None) => return None,
+    };
+    code.remove(at);
+    if (inner, op) == (Arith::Mul, Arith::Add) {
+        for [factor, other] in [[x, y], [y, x]] {
+            if let Some((at, x)) = root(code, uses, other) {
+                code.remove(at);
+                return Some((Formula::ScaledRootSum, [x, factor, rest, rest]));
+            }
+        }
     }
-    if let Some((at, inner, [x, y])) = of_b {
-        code.remove(at);
-        return (Formula::ChainAfter { inner, outer: op }, [x, y, a, a]);
-    }
-    (Formula::Single(op), [a, b, b, b])
+    let formula =
+        if of_a.is_some() { Formula::Chain { inner, outer: op } } else { Formula::ChainAfter { inner, outer: op } };
+    Some((formula, [x, y, rest, rest]))
+}
+
+/// A root to which something is added.
+fn join_root(code: &mut Vec<Instr>, uses: &[usize], [a, b]: [Reg; 2]) -> Option<(Formula, [Reg; 4])> {
+    let ((at, x), rest) = match (root(code, uses, a), root(code, uses, b)) {
+        (Some(found), _) => (found, b),
+        (None, Some(found)) => (found, a),
+        (None, None) => return None,
+    };
+    code.remove(at);
+    Some((Formula::RootSum, [x, rest, rest, rest]))
 }

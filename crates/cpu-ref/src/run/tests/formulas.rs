@@ -5,14 +5,21 @@ use wgrad_core::plan::{Inst, Kernel, Kind};
 use wgrad_core::{Binary, Unary};
 
 use super::*;
-use crate::run::code::Do;
+use crate::run::code::{Do, Instr};
 use crate::run::compile::compile;
 use crate::run::formula::{Arith, BLOCK, Formula, Input, evaluate};
 
 const ALL: [Arith; 4] = [Arith::Add, Arith::Sub, Arith::Mul, Arith::Div];
 
 fn formulas() -> Vec<Formula> {
-    let mut formulas = vec![Formula::SumOfProducts, Formula::DifferenceOfProducts];
+    let mut formulas = vec![
+        Formula::SumOfProducts,
+        Formula::DifferenceOfProducts,
+        Formula::MeanOfSquares,
+        Formula::RootSum,
+        Formula::ScaledRootSum,
+        Formula::LessQuotient,
+    ];
     formulas.extend(ALL.map(Formula::Single));
     for inner in ALL {
         formulas.extend(ALL.map(|outer| Formula::Chain { inner, outer }));
@@ -39,6 +46,10 @@ fn plainly(formula: Formula, [a, b, c, d]: [f32; 4]) -> f32 {
         Formula::ChainAfter { inner, outer } => apply(outer, c, apply(inner, a, b)),
         Formula::SumOfProducts => apply(Arith::Mul, a, b) + apply(Arith::Mul, c, d),
         Formula::DifferenceOfProducts => apply(Arith::Mul, a, b) - apply(Arith::Mul, c, d),
+        Formula::MeanOfSquares => apply(Arith::Mul, a, b) + apply(Arith::Mul, c, apply(Arith::Mul, d, d)),
+        Formula::RootSum => a.sqrt() + b,
+        Formula::ScaledRootSum => apply(Arith::Mul, b, a.sqrt()) + c,
+        Formula::LessQuotient => a - apply(Arith::Mul, b, c) / d,
     }
 }
 
@@ -112,8 +123,8 @@ fn a_step_of_adam_takes_few_instructions() {
     let code = compile(&adam(5000), None);
     assert_eq!(code.setup.len(), 4, "constants and numbers of the step");
     assert_eq!(code.phases[0].before.len(), 0);
-    // Four loads, two roots of sorts, and six formulas.
-    assert_eq!(code.phases[0].element.len(), 12);
+    // Four loads, an absolute value, and a formula each for both means, the divisor and the step.
+    assert_eq!(code.phases[0].element.len(), 9);
     assert!(!code.phases[0].element.iter().any(|instr| matches!(instr.op, Do::Store { .. })));
 }
 
@@ -143,6 +154,72 @@ fn results_over_operands() {
             check(&k, &[floats(n, 1), floats(n, 2)], 1e-6);
         }
     }
+}
+
+/// What an optimizer's pages are made of, with the operands at the places `at`, of which 0 is the result's.
+fn long_formulas(at: [usize; 4]) -> [(Formula, Vec<Inst>); 5] {
+    let op = |op, a, b| Inst::Binary(op, value(a), value(b));
+    let root = Inst::Unary(Unary::Sqrt, value(1));
+    let with = |code: &[Inst]| at.into_iter().map(Inst::Load).chain(code.iter().cloned()).collect();
+    let positive = |code: &[Inst]| {
+        let mut body: Vec<Inst> = with(&[]);
+        // The root's operand is made positive first; value 1 is then not loaded but computed.
+        body[1] = Inst::Unary(Unary::Abs, value(0));
+        body.extend(code.iter().cloned());
+        body
+    };
+    [
+        (
+            Formula::MeanOfSquares,
+            with(&[op(Binary::Mul, 0, 1), op(Binary::Mul, 3, 3), op(Binary::Mul, 5, 2), op(Binary::Add, 4, 6)]),
+        ),
+        (
+            Formula::MeanOfSquares,
+            with(&[op(Binary::Mul, 3, 3), op(Binary::Mul, 2, 4), op(Binary::Mul, 0, 1), op(Binary::Add, 5, 6)]),
+        ),
+        (Formula::RootSum, positive(&[root.clone(), op(Binary::Add, 2, 4)])),
+        (Formula::ScaledRootSum, positive(&[root, op(Binary::Mul, 2, 4), op(Binary::Add, 5, 3)])),
+        (Formula::LessQuotient, with(&[op(Binary::Mul, 1, 2), op(Binary::Div, 4, 3), op(Binary::Sub, 0, 5)])),
+    ]
+}
+
+#[test]
+fn optimizers_formulas_are_found_and_right_wherever_their_operands_are() {
+    let n = 1500;
+    for at in [[0, 1, 2, 3], [1, 0, 2, 3], [1, 2, 0, 3], [1, 2, 3, 0], [0, 0, 1, 2], [0, 1, 0, 1], [0, 0, 0, 0]] {
+        for (formula, body) in long_formulas(at) {
+            let operands = (0..4).map(|buffer| operand(buffer, contiguous(&[n]))).collect();
+            let last = body.len() - 1;
+            let k = kernel("long", &[n], Kind::Map, operands, body, vec![store(last, 0, 0)]);
+            let code = compile(&k, None);
+            let found = |instr: &Instr| matches!(instr.op, Do::Formula(f, _) if f == formula);
+            assert!(code.phases[0].element.iter().any(found), "{formula:?} with operands at {at:?}");
+            check(&k, &[floats(n, 1), floats(n, 2), floats(n, 3), floats(n, 4)], 1e-6);
+        }
+    }
+}
+
+#[test]
+fn roots_and_quotients_that_are_used_twice_stay_apart() {
+    let n = 700;
+    let op = |op, a, b| Inst::Binary(op, value(a), value(b));
+    let body = vec![
+        Inst::Load(0),
+        Inst::Unary(Unary::Abs, value(0)),
+        Inst::Unary(Unary::Sqrt, value(1)),
+        Inst::Load(1),
+        op(Binary::Add, 2, 3),
+        op(Binary::Mul, 3, 0),
+        op(Binary::Div, 5, 4),
+        op(Binary::Sub, 0, 6),
+    ];
+    let operands = vec![operand(0, contiguous(&[n])), operand(1, contiguous(&[n]))];
+    let stores = vec![store(2, 2, 0), store(6, 3, 0), store(7, 4, 0)];
+    let k = kernel("used twice", &[n], Kind::Map, operands, body, stores);
+    let code = compile(&k, None);
+    let long = |instr: &Instr| matches!(instr.op, Do::Formula(Formula::RootSum | Formula::LessQuotient, _));
+    assert!(!code.phases[0].element.iter().any(long));
+    check(&k, &[floats(n, 1), floats(n, 2), blank(n), blank(n), blank(n)], 1e-6);
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn kernels_of_a_dispatch_that_meet_are_apart() {
 #[test]
 fn a_pass_goes_behind_the_only_job_that_it_waits_for() {
     // The second pass reads what the first writes; the third has nothing to do with either, and stays.
-    let kernels = vec![vec![pass(0, 1, 0, 4000)], vec![pass(1, 2, 0, 4000)], vec![pass(3, 4, 0, 4000)]];
+    let kernels = vec![vec![pass(0, 1, 0, 8000)], vec![pass(1, 2, 0, 8000)], vec![pass(3, 4, 0, 8000)]];
     assert_eq!(jobs(kernels), [vec![1, 1, 1], vec![1, 0, 1]]);
 }
 
@@ -52,11 +52,11 @@ fn a_long_pass_that_waits_for_one_number_is_shared_out() {
 
 #[test]
 fn a_pass_that_waits_for_several_jobs_goes_beside_the_next_stage() {
-    let first = vec![pass(0, 2, 0, 4000), pass(1, 3, 0, 4000)];
+    let first = vec![pass(0, 2, 0, 8000), pass(1, 3, 0, 8000)];
     let body = vec![Inst::Load(0), Inst::Load(1), Inst::Binary(Binary::Add, value(0), value(1))];
     let operands = vec![operand(2, linear(0, &[1])), operand(3, linear(0, &[1]))];
-    let both = kernel("both", &[4000], Kind::Map, operands, body, vec![store(2, 4, 0)]);
+    let both = kernel("both", &[8000], Kind::Map, operands, body, vec![store(2, 4, 0)]);
     // What comes between waits for the first stage too, and shares its stage.
-    let between = vec![pass(2, 5, 0, 4000), pass(3, 6, 0, 4000)];
+    let between = vec![pass(2, 5, 0, 8000), pass(3, 6, 0, 8000)];
     assert_eq!(jobs(vec![first, between, vec![both]]), [vec![2, 2, 1], vec![2, 3, 0]]);
 }
