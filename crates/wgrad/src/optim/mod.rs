@@ -11,6 +11,7 @@
 mod apply;
 mod around;
 mod decay;
+mod hyperparameter;
 mod moments;
 mod number;
 mod options;
@@ -23,6 +24,7 @@ pub use amsgrad::AmsGradMaximum;
 pub use apply::{Applied, SCALARS_FEED, State, apply};
 pub use around::{RANDOM_FEED, SKIPPED};
 pub use decay::DecayScale;
+pub use hyperparameter::{Hyperparameter, Range};
 pub use moments::EpsPlacement;
 pub use muon::MuonScale;
 pub use nesterov::NesterovVelocity;
@@ -31,9 +33,7 @@ pub use number::{HostNumber, Now, Number, Varies};
 pub use options::{
     Average, Clip, GradientNoise, Lookahead, Moment, Optimization, ParameterGroup, Treatment, matches_pattern,
 };
-pub use rule::{
-    Base, Group, GroupValues, Hyperparameter, Member, NewValues, Operands, Range, Slot, SlotShape, UpdateRule, running,
-};
+pub use rule::{Base, Group, GroupValues, Member, NewValues, Operands, Slot, SlotShape, UpdateRule, running};
 pub use schedules::Schedules;
 pub use swats::SwatsScope;
 
