@@ -4,6 +4,7 @@ use wgrad_core::{Binary, Compare, DType, Reduce, Unary};
 
 use super::formula::Formula;
 use super::long::Long;
+use super::step::{self, Step};
 use super::walk::{Access, GuardWalk, Walk};
 
 /// Lanes of a register at most.
@@ -42,7 +43,7 @@ impl Instr {
 }
 
 /// A place that results are stored to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Destination {
     pub(super) buffer: usize,
     /// Of the first point's element.
@@ -62,6 +63,8 @@ pub(super) enum Do {
     Binary(Binary, DType, Reg, Reg),
     /// Of floats. Behind as many registers as the formula has operands the last of them is repeated.
     Formula(Formula, [Reg; 4]),
+    /// Of floats; the result are the parameters.
+    Step(Box<Step>),
     Compare(Compare, DType, Reg, Reg),
     Select(Reg, Reg, Reg),
     Cast(DType, DType, Reg),
@@ -112,6 +115,7 @@ impl Do {
             | Self::Accumulate { fold: _, op: _, value: x }
             | Self::Store { buffer: _, offset: _, value: x } => vec![x],
             Self::Formula(_, operands) => operands.iter_mut().collect(),
+            Self::Step(step) => step.inputs.iter_mut().chain(&mut step.parameter).collect(),
             Self::Binary(_, _, a, b) | Self::Compare(_, _, a, b) => vec![a, b],
             Self::Select(c, a, b) => vec![c, a, b],
             Self::Random { state, stream: _, index: _ } => state.iter_mut().collect(),
@@ -129,6 +133,7 @@ impl Do {
             | Self::Unary(..)
             | Self::Binary(..)
             | Self::Formula(..)
+            | Self::Step(_)
             | Self::Compare(..)
             | Self::Select(..)
             | Self::Cast(..)
@@ -151,6 +156,7 @@ impl Do {
             Self::Binary(Binary::Pow, ..) => 100,
             Self::Random { .. } => 15,
             Self::Formula(formula, _) => formula.operations(),
+            Self::Step(_) => step::OPERATIONS,
             Self::Load { .. } | Self::Store { .. } | Self::Accumulate { .. } => 2,
             Self::Const(_)
             | Self::Coord(_)

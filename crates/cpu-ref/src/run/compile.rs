@@ -10,7 +10,7 @@ use super::fuse;
 use super::long::Long;
 use super::registers::assign_registers;
 use super::space::{Space, is_parallel, row_stores, simplify};
-use super::{direct, views};
+use super::{direct, step, views};
 
 /// Rows of a tile whose lanes run across the rows, at most: several elements of each are then folded at a time, and a kernel
 /// has enough tiles for several threads.
@@ -85,6 +85,9 @@ fn compile_for(kernel: &Kernel, product: Option<Product>, lanes: usize) -> Code 
         direct::mark(&mut phases, &after);
     }
     views::mark(&mut phases);
+    if !across && space.outer.iter().product::<usize>() == 1 {
+        step::join(&mut phases, &mut after);
+    }
     let registers = assign_registers(&mut setup, &mut phases, &mut after);
     let folds = kernel.body.iter().filter(|inst| matches!(inst, Inst::Fold(..))).count();
     Code {

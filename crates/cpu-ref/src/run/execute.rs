@@ -8,6 +8,7 @@ use super::formula::{self, Input};
 use super::lanes;
 use super::memory::Shared;
 use super::random;
+use super::step::{self, Step};
 use super::tile::{Register, Scratch};
 use super::walk::Span;
 
@@ -73,6 +74,10 @@ pub(super) fn execute(instr: &Instr, frame: Frame, memory: Shared<'_>, arch: Arc
         }
         Do::Store { buffer, offset, value } => {
             return store(memory, *buffer, *offset, frame, level, registers[*value].lanes(&memory));
+        }
+        Do::Step(step) => {
+            let start = take_step(step, *stored, frame, memory, arch, registers);
+            return registers[*target].refer(start.0, start.1, frame.lanes(level));
         }
         Do::Load { access, choice: _ } => {
             if let Some(start) = access.in_place(point, span) {
@@ -161,9 +166,34 @@ impl<'a> Operands<'a> {
             Do::Select(c, a, b) => [c, a, b].into_iter().all(|r| is_apart(r, false)),
             Do::Random { state, stream: _, index: _ } => state.iter().all(|r| is_apart(r, false)),
             Do::Const(_) | Do::Coord(_) | Do::Guard(_) | Do::Finish { fold: _ } => true,
-            Do::Clear { .. } | Do::Accumulate { .. } | Do::Store { .. } => false,
+            Do::Clear { .. } | Do::Accumulate { .. } | Do::Store { .. } | Do::Step(_) => false,
         }
     }
+}
+
+/// Takes a step of an optimizer; gives buffer and first element of the parameters.
+fn take_step(
+    step: &Step,
+    stored: Option<Destination>,
+    frame: Frame,
+    memory: Shared<'_>,
+    arch: Arch,
+    registers: &[Register],
+) -> (usize, i64) {
+    let operands = Operands { before: registers, after: &[] };
+    let input = |register: Reg| operands.input(register, &memory, None);
+    let (inputs, parameter) = (step.inputs.map(input), step.parameter.map(input));
+    let lanes = frame.lanes(Level::Element);
+    let place = |Destination { buffer, offset }| {
+        (buffer, frame.place(offset).expect("elements of steps lie one after another"))
+    };
+    let ([m, v], p) = (step.means.map(place), place(stored.expect("steps are stored")));
+    memory.fill_by(m.0, m.1, lanes, |m| {
+        memory.fill_by(v.0, v.1, lanes, |v| {
+            memory.fill_by(p.0, p.1, lanes, |p| step::take(arch, [m, v, p].map(lanes::floats_mut), inputs, parameter));
+        });
+    });
+    p
 }
 
 /// What an instruction has to know of its tile.
@@ -224,7 +254,7 @@ fn compute(op: &Do, tile: Tile<'_>, operands: Operands<'_>, place: Option<(usize
                 *out = rounded;
             }
         }
-        Do::Clear { .. } | Do::Accumulate { .. } | Do::Store { .. } => {}
+        Do::Clear { .. } | Do::Accumulate { .. } | Do::Store { .. } | Do::Step(_) => {}
     }
 }
 

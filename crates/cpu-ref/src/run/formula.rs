@@ -91,7 +91,7 @@ pub(super) enum Input<'a> {
 pub(super) const BLOCK: usize = 64;
 
 /// Lanes of a turn for what is left.
-const REST: usize = 8;
+pub(super) const REST: usize = 8;
 
 /// Fills lanes by a formula.
 pub(super) fn evaluate(arch: Arch, formula: Formula, out: &mut [f32], [a, b, c, d]: [Input<'_>; 4]) {
@@ -125,7 +125,7 @@ pub(super) fn evaluate(arch: Arch, formula: Formula, out: &mut [f32], [a, b, c, 
 
 /// A product as everywhere: without the smallest numbers.
 #[inline(always)]
-fn mul(a: f32, b: f32) -> f32 {
+pub(super) fn mul(a: f32, b: f32) -> f32 {
     math::flush(a * b)
 }
 

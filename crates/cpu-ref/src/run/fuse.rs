@@ -22,7 +22,7 @@ pub(super) fn fuse(phases: &mut [Phase], after: &mut [Instr]) {
 }
 
 /// How often each register is used.
-fn uses(phases: &mut [Phase], after: &mut [Instr]) -> Vec<usize> {
+pub(super) fn uses(phases: &mut [Phase], after: &mut [Instr]) -> Vec<usize> {
     let mut uses = Vec::new();
     let code = phases.iter_mut().flat_map(|phase| phase.before.iter_mut().chain(&mut phase.element));
     for instr in code.chain(after) {

@@ -25,6 +25,7 @@ mod random;
 mod registers;
 mod scatter;
 mod space;
+mod step;
 #[cfg(test)]
 mod tests;
 mod tile;

@@ -260,6 +260,14 @@ impl Access {
         whole.then(|| walk.base(point) + walk.line.at(span.line) + walk.lane.at(span.lane))
     }
 
+    /// The element that belongs to the first lane of all, if the elements are used in place and each lane's is the one behind the lane's
+    /// before it, where there is one line only.
+    pub(super) fn follows_from(&self) -> Option<i64> {
+        let Self { buffer: _, walk: Walk { offset, fixed: _, line: _, lane }, guards, row, in_place } = self;
+        let follow = *in_place && guards.is_empty() && row.is_none() && lane.bent.is_empty() && lane.step == 1;
+        follow.then_some(*offset)
+    }
+
     /// Fills the lanes of a tile. `choices` are the values of the row choice.
     pub(super) fn load(&self, memory: Shared<'_>, point: &[usize], span: Span, choices: &[u32], out: &mut [u32]) {
         let Self { buffer, walk, guards, row, in_place: _ } = self;

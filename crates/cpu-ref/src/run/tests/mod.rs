@@ -9,6 +9,7 @@ mod reference;
 mod rows;
 mod session;
 mod stages;
+mod steps;
 
 use std::sync::Arc;
 

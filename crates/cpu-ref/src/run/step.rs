@@ -1,0 +1,197 @@
+//! The step of an optimizer with two running means in one walk over its parameters, to the same bits as formula by formula.
+//!
+//! Such a step waits for memory and for the divider. Formula by formula it does so in turns; in one walk the one works while the
+//! other waits, and every element is fetched once.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::code::{Destination, Do, Instr, Level, Phase, Reg};
+use super::formula::{BLOCK, Formula, Input, REST, mul};
+use super::fuse::uses;
+use super::walk::Access;
+
+/// `m ← m·x₀ + x₁·x₂`, `v ← v·x₃ + x₄·(x₅·x₅)` and `p ← p - (x₈·m)/(x₆·√v + x₇)`.
+pub(super) struct Step {
+    /// What `x₀` to `x₈` are.
+    pub(super) inputs: [Reg; 9],
+    /// The parameters, if they are not where the result goes.
+    pub(super) parameter: Option<Reg>,
+    /// Where `m` and `v` are and go.
+    pub(super) means: [Destination; 2],
+}
+
+/// Operations in it.
+pub(super) const OPERATIONS: usize = 13;
+
+/// Makes steps of the formulas that they consist of, in code whose elements lie one after another. Registers are not yet used twice.
+pub(super) fn join(phases: &mut [Phase], after: &mut [Instr]) {
+    let uses = uses(phases, after);
+    let Some(phase) = phases.last_mut() else { return };
+    let mut at = 0;
+    while at < phase.element.len() {
+        if let Some((step, replaced)) = step(&phase.element, &uses, at) {
+            phase.element[at].op = Do::Step(Box::new(step));
+            for instr in replaced.into_iter().rev() {
+                phase.element.remove(instr);
+                at -= 1;
+            }
+        }
+        at += 1;
+    }
+}
+
+/// The step whose last formula is at a position, and the positions of what is no longer needed then, in ascending order.
+fn step(code: &[Instr], uses: &[usize], last: usize) -> Option<(Step, Vec<usize>)> {
+    let formula = |at: usize, wanted: Formula| match &code[at] {
+        Instr { op: Do::Formula(formula, operands), level: Level::Element, .. } if *formula == wanted => {
+            Some(*operands)
+        }
+        _ => None,
+    };
+    let made = |register: Reg, wanted: Formula| {
+        let at = maker(code, register)?;
+        (uses[register] == 1).then(|| formula(at, wanted).map(|operands| (at, operands)))?
+    };
+    let [parameter, x, y, divisor] = formula(last, Formula::LessQuotient)?;
+    let (at_divisor, [root, factor, more, _]) = made(divisor, Formula::ScaledRootSum)?;
+    let (at_squares, squares) = made(root, Formula::MeanOfSquares)?;
+    let means = [(x, y), (y, x)];
+    let (at_mean, mean, numerator) = means.into_iter().find_map(|(mean, other)| {
+        let (at, operands) = made(mean, Formula::SumOfProducts)?;
+        Some((at, operands, other))
+    })?;
+    let destinations = [code[at_mean].stored?, code[at_squares].stored?, code[last].stored?];
+    let [of_mean, of_squares, of_parameter] = destinations;
+    let buffers = destinations.map(|destination| destination.buffer);
+    let distinct = buffers[0] != buffers[1] && buffers[1] != buffers[2] && buffers[0] != buffers[2];
+    if !distinct || code[at_divisor].stored.is_some() {
+        return None;
+    }
+    // Loads of what is where a result goes; without another use they are not needed.
+    let mut replaced = vec![at_mean, at_squares, at_divisor];
+    let mut is_own = |register: Reg, destination: Destination| {
+        let at = maker(code, register)?;
+        let Do::Load { access, choice: None } = &code[at].op else { return None };
+        let found = flat(access) == Some(destination);
+        if found && uses[register] == 1 {
+            replaced.push(at);
+        }
+        found.then_some(())
+    };
+    let [a, b, c, d] = mean;
+    let (own, x, y, z) = [(a, b, c, d), (b, a, c, d), (c, d, a, b), (d, c, a, b)]
+        .into_iter()
+        .find(|(own, ..)| maker(code, *own).is_some_and(|at| loads_from(&code[at], of_mean.buffer)))?;
+    is_own(own, of_mean)?;
+    let [a, b, scale, squared] = squares;
+    let (own, decay) = [(a, b), (b, a)]
+        .into_iter()
+        .find(|(own, _)| maker(code, *own).is_some_and(|at| loads_from(&code[at], of_squares.buffer)))?;
+    is_own(own, of_squares)?;
+    let parameter = if is_own(parameter, of_parameter).is_some() { None } else { Some(parameter) };
+    let inputs = [x, y, z, decay, scale, squared, factor, more, numerator];
+    // The rest must lie elsewhere, and nothing may be stored in between, because the means are now stored at the end.
+    let elsewhere = |register: Reg| {
+        let Some(at) = maker(code, register) else { return true };
+        !buffers.iter().any(|&buffer| {
+            loads_from(&code[at], buffer) || code[at].stored.is_some_and(|destination| destination.buffer == buffer)
+        })
+    };
+    let first = at_mean.min(at_squares);
+    let stores = |at: usize| {
+        let is_part = at == at_mean || at == at_squares;
+        !is_part && (matches!(code[at].op, Do::Store { .. }) || code[at].stored.is_some())
+    };
+    if (first..last).any(stores) || !inputs.into_iter().chain(parameter).all(elsewhere) {
+        return None;
+    }
+    replaced.sort_unstable();
+    Some((Step { inputs, parameter, means: [of_mean, of_squares] }, replaced))
+}
+
+/// Where a register is filled, if that is in the walk over the elements.
+fn maker(code: &[Instr], register: Reg) -> Option<usize> {
+    code.iter().position(|instr| instr.op.has_result() && instr.out == register)
+}
+
+fn loads_from(instr: &Instr, buffer: usize) -> bool {
+    matches!(&instr.op, Do::Load { access, choice: _ } if access.buffer == buffer)
+}
+
+/// What a load reads, if that is one element after another.
+fn flat(access: &Access) -> Option<Destination> {
+    let offset = usize::try_from(access.follows_from()?).ok()?;
+    Some(Destination { buffer: access.buffer, offset })
+}
+
+/// Takes a step with the lanes of `m`, `v` and `p`; without `parameter` those of `p` are the parameters.
+pub(super) fn take(arch: Arch, results: [&mut [f32]; 3], inputs: [Input<'_>; 9], parameter: Option<Input<'_>>) {
+    struct Take<'a>([&'a mut [f32]; 3], [Input<'a>; 10], bool);
+    impl WithSimd for Take<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            let Self(results, inputs, is_own) = self;
+            if is_own { all::<true>(results, inputs) } else { all::<false>(results, inputs) }
+        }
+    }
+    let mut all = [Input::Own; 10];
+    all[..9].copy_from_slice(&inputs);
+    all[9] = parameter.unwrap_or(Input::Own);
+    arch.dispatch(Take(results, all, parameter.is_none()));
+}
+
+/// All lanes, with the parameters where the results go if `OWN`.
+#[inline(always)]
+fn all<const OWN: bool>([m, v, p]: [&mut [f32]; 3], inputs: [Input<'_>; 10]) {
+    let len = p.len();
+    let whole = len - len % BLOCK;
+    let eights = len - len % REST;
+    turns::<BLOCK, OWN>([&mut m[..whole], &mut v[..whole], &mut p[..whole]], 0, inputs);
+    turns::<REST, OWN>([&mut m[whole..eights], &mut v[whole..eights], &mut p[whole..eights]], whole, inputs);
+    turns::<1, OWN>([&mut m[eights..len], &mut v[eights..len], &mut p[eights..len]], eights, inputs);
+}
+
+/// Turns of so many lanes, for results that begin at a lane `from`.
+#[inline(always)]
+fn turns<const LEN: usize, const OWN: bool>([m, v, p]: [&mut [f32]; 3], from: usize, inputs: [Input<'_>; 10]) {
+    let mut lanes: [&[[f32; LEN]]; 10] = [&[]; 10];
+    // Of an operand with one value the same lanes are taken again and again.
+    let mut step = [0; 10];
+    for n in 0..10 {
+        match inputs[n] {
+            Input::One(same) => lanes[n] = same.as_chunks().0,
+            Input::Each(each) => (lanes[n], step[n]) = (each[from..from + p.len()].as_chunks().0, 1),
+            // Not looked at.
+            Input::Own => lanes[n] = NONE.as_chunks().0,
+        }
+    }
+    let [m, v, p] = [m, v, p].map(|lanes| lanes.as_chunks_mut::<LEN>().0);
+    for (turn, ((m, v), p)) in m.iter_mut().zip(v).zip(p).enumerate() {
+        let mut x = [&[0.0; LEN]; 10];
+        for n in 0..10 {
+            x[n] = &lanes[n][turn * step[n]];
+        }
+        block::<LEN, OWN>(m, v, p, x);
+    }
+}
+
+/// Lanes that nobody looks at.
+const NONE: &[f32; BLOCK] = &[0.0; BLOCK];
+
+/// One turn. A function of its own so that the compiler knows that the results lie apart from the operands.
+#[inline(always)]
+fn block<const LEN: usize, const OWN: bool>(
+    m: &mut [f32; LEN],
+    v: &mut [f32; LEN],
+    p: &mut [f32; LEN],
+    x: [&[f32; LEN]; 10],
+) {
+    for i in 0..LEN {
+        let mean = mul(m[i], x[0][i]) + mul(x[1][i], x[2][i]);
+        let squares = mul(v[i], x[3][i]) + mul(x[4][i], mul(x[5][i], x[5][i]));
+        let divisor = mul(x[6][i], squares.sqrt()) + x[7][i];
+        let parameter = if OWN { p[i] } else { x[9][i] };
+        (m[i], v[i], p[i]) = (mean, squares, parameter - mul(x[8][i], mean) / divisor);
+    }
+}
