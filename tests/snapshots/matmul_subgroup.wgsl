@@ -1,4 +1,4 @@
-// matmul_subgroup: [64, 64] by [64, 64]: a subgroup for each tile of 32 by 64.
+// matmul_subgroup: [64, 64] by [64, 64]: a subgroup for each tile of 32 by 32.
 //
 // Written for software driver with subgroups of 8: matmul_subgroup.
 // Started as 4 x 1 workgroups of 8 invocations, with these words:

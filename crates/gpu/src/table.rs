@@ -243,14 +243,14 @@ const fn rule(classes: Classes, layouts: Layouts, ranges: [Range; 7], choice: (P
 }
 
 /// The built-in table. On software drivers a subgroup's tile takes long to compile, which small products are not worth; there, the tile
-/// that suits subgroups of 8 is not possible for those of 16, and the reverse.
+/// for subgroups of 8 is not possible for those of 16, which take the one behind it.
 #[rustfmt::skip]
 const BUILT_IN: &[Rule] = &{
     use ProductForm::{Small, Subgroup, Tiled};
     [
         //                   m         n         k        batch results     work           tiles
-        rule(SOFTWARE, XX, [from(12), from(16), ALL,     ALL,  ALL,        from(1 << 17), ALL     ], (Subgroup, 64, 64)),
         rule(SOFTWARE, XX, [from(12), from(16), ALL,     ALL,  ALL,        from(1 << 17), ALL     ], (Subgroup, 32, 32)),
+        rule(SOFTWARE, XX, [from(12), from(16), ALL,     ALL,  ALL,        from(1 << 17), ALL     ], (Subgroup, 32, 64)),
         rule(HARDWARE, XX, [from(16), from(16), from(8), ALL,  ALL,        ALL,           from(64)], (Tiled, 64, 64)),
         rule(HARDWARE, XX, [from(16), from(16), from(8), ALL,  ALL,        ALL,           ALL     ], (Tiled, 32, 32)),
         rule(ANY,      XX, [from(64), to(3),    ALL,     ALL,  ALL,        ALL,           ALL     ], (Small, 4, 1)),

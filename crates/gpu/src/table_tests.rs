@@ -35,7 +35,7 @@ fn first_possible_rule_decides() {
     let none = adapter(AdapterClass::Software, None);
     let gpu = adapter(AdapterClass::Discrete, Some(32));
     assert_eq!(chosen([128, 512, 784], NN, &narrow), "subgroup 32x32");
-    assert_eq!(chosen([128, 512, 784], NN, &wide), "subgroup 64x64");
+    assert_eq!(chosen([128, 512, 784], NN, &wide), "subgroup 32x64");
     assert_eq!(chosen([128, 512, 784], NN, &none), "small 8x16");
     assert_eq!(chosen([128, 512, 784], NT, &none), "small 8x8");
     assert_eq!(chosen([128, 512, 784], NN, &gpu), "tiled 32x32");

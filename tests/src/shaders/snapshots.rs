@@ -117,7 +117,7 @@ fn examples() -> Vec<Example> {
         ),
         example(
             "matmul_subgroup",
-            "[64, 64] by [64, 64]: a subgroup for each tile of 32 by 64",
+            "[64, 64] by [64, 64]: a subgroup for each tile of 32 by 32",
             matmul(&[64, 64], &[64, 64]),
             software(),
             only!(MatMulSubgroup),
