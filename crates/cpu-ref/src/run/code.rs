@@ -156,7 +156,7 @@ impl Do {
             Self::Binary(Binary::Pow, ..) => 100,
             Self::Random { .. } => 15,
             Self::Formula(formula, _) => formula.operations(),
-            Self::Step(_) => step::OPERATIONS,
+            Self::Step(_) => step::COST,
             Self::Load { .. } | Self::Store { .. } | Self::Accumulate { .. } => 2,
             Self::Const(_)
             | Self::Coord(_)

@@ -124,8 +124,12 @@ pub(super) fn binary(arch: Arch, op: Binary, dtype: DType, out: &mut [u32], a: &
             Binary::Add => zip(arch, out, a, b, |a, b| u32::wrapping_add(a, b)),
             Binary::Sub => zip(arch, out, a, b, |a, b| u32::wrapping_sub(a, b)),
             Binary::Mul => zip(arch, out, a, b, |a, b| u32::wrapping_mul(a, b)),
-            // As WGSL: x / 0 = x.
-            Binary::Div => zip(arch, out, a, b, |a: u32, b| a.checked_div(b).unwrap_or(a)),
+            Binary::Div => match *b {
+                // Random bits become fractions this way.
+                [b] if b.is_power_of_two() => zip(arch, out, a, &[b.trailing_zeros()], |a: u32, shift| a >> shift),
+                // As WGSL: x / 0 = x.
+                _ => zip(arch, out, a, b, |a: u32, b| a.checked_div(b).unwrap_or(a)),
+            },
             Binary::Pow => zip(arch, out, a, b, |a, b| u32::wrapping_pow(a, b)),
             Binary::Min => zip(arch, out, a, b, |a, b| u32::min(a, b)),
             Binary::Max => zip(arch, out, a, b, |a, b| u32::max(a, b)),

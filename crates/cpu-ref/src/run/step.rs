@@ -20,13 +20,14 @@ pub(super) struct Step {
     pub(super) means: [Destination; 2],
 }
 
-/// Operations in it.
-pub(super) const OPERATIONS: usize = 13;
+/// Rough time for one lane, in units of an addition: 13 operations and three loads.
+pub(super) const COST: usize = 19;
 
-/// Makes steps of the formulas that they consist of, in code whose elements lie one after another. Registers are not yet used twice.
+/// Makes steps of the formulas that they consist of, in code whose elements lie one after another and are walked over once, so that all
+/// that may lie where a result goes is in sight. Registers are not yet used twice.
 pub(super) fn join(phases: &mut [Phase], after: &mut [Instr]) {
     let uses = uses(phases, after);
-    let Some(phase) = phases.last_mut() else { return };
+    let [phase] = phases else { return };
     let mut at = 0;
     while at < phase.element.len() {
         if let Some((step, replaced)) = step(&phase.element, &uses, at) {

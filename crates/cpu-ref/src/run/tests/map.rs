@@ -248,6 +248,24 @@ fn integer_arithmetic() {
 }
 
 #[test]
+fn integers_by_one_number() {
+    let n = 1111;
+    let load = |b, index| Operand { dtype: DType::U32, ..operand(b, index) };
+    for divisor in [0, 1, 2, 3, 256, 1 << 31, u32::MAX] {
+        let body = vec![Inst::Load(0), Inst::Const(DType::U32, divisor), Inst::Binary(Binary::Div, value(0), value(1))];
+        let k = kernel("by one", &[n], Kind::Map, vec![load(0, contiguous(&[n]))], body, vec![store(2, 1, 0)]);
+        check(&k, &[integers(n, u32::MAX, 1), integers(n, 9, 2)], 0.0);
+        // One number by each, and one by one.
+        let body = vec![Inst::Load(0), Inst::Load(1), Inst::Binary(Binary::Div, value(0), value(1))];
+        for index in [contiguous(&[n]), linear(0, &[])] {
+            let operands = vec![load(0, linear(3, &[])), load(1, index)];
+            let k = kernel("one by", &[n], Kind::Map, operands, body.clone(), vec![store(2, 2, 0)]);
+            check(&k, &[integers(n, u32::MAX, 1), HostVec::U32(vec![divisor; n]), integers(n, 9, 2)], 0.0);
+        }
+    }
+}
+
+#[test]
 fn special_floats() {
     let specials = vec![
         0.0,

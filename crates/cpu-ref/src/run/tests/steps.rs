@@ -1,17 +1,22 @@
 //! Steps of optimizers with two running means, taken in one walk.
 
 use wgrad_core::plan::{Inst, Kernel, Kind, Store};
-use wgrad_core::{Binary, Unary};
+use wgrad_core::{Binary, Reduce, Unary};
 
 use super::*;
 use crate::run::code::Do;
 use crate::run::compile::compile;
 
-/// A step on parameters 0, means 1 and 2 and gradients 3, with two numbers from 4: what the graph of Adam says, with the operands of sums and
-/// products in one order or the other, and with parameters that decay before or do not.
-fn adam(n: usize, swapped: bool, decays: bool) -> Kernel {
+const IN_ORDER: [bool; 2] = [false, false];
+
+/// A step on parameters 0, means 1 and 2 and gradients 3, with two numbers from 4: what the graph of Adam says, with the operands of products
+/// and sums in one order or the other, and with parameters that decay before or do not.
+fn adam(n: usize, swapped: [bool; 2], decays: bool) -> Kernel {
     let op = |op, a, b| Inst::Binary(op, value(a), value(b));
-    let either = |binary, a, b| if swapped { op(binary, b, a) } else { op(binary, a, b) };
+    let either = |binary, a, b| {
+        let swap = swapped[usize::from(binary == Binary::Add)];
+        if swap { op(binary, b, a) } else { op(binary, a, b) }
+    };
     let own = |buffer| operand(buffer, contiguous(&[n]));
     let mut body = vec![
         Inst::Load(1),
@@ -60,11 +65,11 @@ fn count(kernel: &Kernel) -> (usize, usize) {
 
 #[test]
 fn adam_is_one_walk_whatever_the_order_of_its_operands() {
-    for swapped in [false, true] {
+    for swapped in [[false, false], [false, true], [true, false], [true, true]] {
         // The gradients are loaded; parameters that decay are also loaded and multiplied.
         for (decays, others) in [(false, 1), (true, 3)] {
-            assert_eq!(count(&adam(5000, swapped, decays)), (1, others), "swapped {swapped}, decays {decays}");
-            for n in [1, 5, 63, 64, 65, 72, 1000, 4096, 9000] {
+            assert_eq!(count(&adam(5000, swapped, decays)), (1, others), "swapped {swapped:?}, decays {decays}");
+            for n in [1, 5, 63, 64, 65, 72, 1000, 4096, 4097, 9000] {
                 // To the same bits as operation by operation.
                 check(&adam(n, swapped, decays), &buffers(n), 0.0);
             }
@@ -79,17 +84,17 @@ fn small_products_vanish_as_everywhere() {
         let HostVec::F32(values) = &mut buffers[at] else { unreachable!("floats") };
         values.iter_mut().for_each(|x| *x = f32::MIN_POSITIVE * x.signum());
     }
-    let HostVec::F32(means) = &run(vec![adam(200, false, false)], &buffers)[1] else { unreachable!("floats") };
+    let HostVec::F32(means) = &run(vec![adam(200, IN_ORDER, false)], &buffers)[1] else { unreachable!("floats") };
     assert!(means.iter().all(|mean| *mean == 0.0), "{means:?}");
 }
 
 /// Changes a kernel, whose results stay what they should be.
 fn stays_apart(what: &str, change: impl Fn(&mut Kernel)) {
-    let mut kernel = adam(3000, false, false);
+    let mut kernel = adam(3000, IN_ORDER, false);
     change(&mut kernel);
     assert_eq!(count(&kernel).0, 0, "{what}");
-    let mut buffers = buffers(3001);
-    buffers.push(blank(3001));
+    let mut buffers = buffers(6000);
+    buffers.push(blank(6000));
     check(&kernel, &buffers, 1e-6);
 }
 
@@ -111,7 +116,12 @@ fn what_is_used_otherwise_or_lies_elsewhere_stays_apart() {
         }
     };
     stays_apart("a mean that goes to another buffer", moved(1, store(0, 5, 0)));
-    stays_apart("squares that go behind their place", moved(2, store(0, 5, 1)));
+    stays_apart("squares that go before their place", |kernel| kernel.operands[2] = operand(2, linear(1, &[1])));
+    stays_apart("means and squares in one buffer", |kernel| {
+        kernel.operands[2] = operand(1, linear(3000, &[1]));
+        kernel.stores[1] = store(14, 1, 3000);
+    });
+    stays_apart("something else that is stored meanwhile", and_store(20));
     stays_apart("gradients of one operand that lie where a mean goes", |kernel| {
         kernel.operands[3] = operand(1, linear(1, &[1]));
     });
@@ -120,10 +130,23 @@ fn what_is_used_otherwise_or_lies_elsewhere_stays_apart() {
 
 #[test]
 fn parameters_may_go_to_another_buffer() {
-    let mut kernel = adam(3000, false, false);
+    let mut kernel = adam(3000, IN_ORDER, false);
     kernel.stores[2] = store(21, 5, 0);
     assert_eq!(count(&kernel), (1, 2));
     let mut buffers = buffers(3000);
     buffers.push(blank(3000));
     check(&kernel, &buffers, 0.0);
+}
+
+#[test]
+fn what_was_loaded_in_a_walk_before_is_not_overwritten_where_it_is() {
+    for offset in [0, 1] {
+        let n = 200;
+        let mut kernel = adam(n, IN_ORDER, false);
+        // The largest parameter is part of the divisor.
+        (kernel.kind, kernel.body[7]) = (Kind::Rows, Inst::Fold(Reduce::Max, value(3)));
+        kernel.operands[0] = operand(0, linear(offset, &[1]));
+        assert_eq!(count(&kernel).0, 0, "offset {offset}");
+        check(&kernel, &buffers(n + 1), 0.0);
+    }
 }
