@@ -23,10 +23,10 @@ struct Arguments {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Runs with so many seeds, from `seed` on, and tells mean and deviation.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Passes over the training rows, at most.
-    #[arg(long, default_value_t = 150)]
+    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
     /// auto, gpu, vulkan, metal, dx12, gl or cpu; by default what WGRAD_BACKEND says, else auto.
     #[arg(long)]
@@ -56,7 +56,7 @@ fn main() -> Result<()> {
         return Ok(wgrad_examples::profile_step(&device, &model(), path)?);
     }
     let mut accuracies = vec![];
-    for seed in arguments.seed..arguments.seed + arguments.seeds {
+    for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
         let (history, test) = train(&device, seed, arguments.epochs, arguments.plan, Progress::Auto)?;
         save(&history, &arguments.out)?;
         let best = history.best().context("no epoch was trained")?;

@@ -42,6 +42,11 @@ impl Instr {
     }
 }
 
+/// The position of the instruction that fills a register, in code that fills each at most once.
+pub(super) fn maker(code: &[Instr], register: Reg) -> Option<usize> {
+    code.iter().position(|instr| instr.op.has_result() && instr.out == register)
+}
+
 /// A place that results are stored to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Destination {

@@ -1,6 +1,6 @@
 //! Values that are made where they are stored, instead of in a register from which they are copied.
 
-use super::code::{Destination, Do, Instr, Level, Phase};
+use super::code::{self, Destination, Do, Instr, Level, Phase};
 
 /// Lets instructions of elements fill the memory that a store would copy their results to. Registers are not yet used twice.
 pub(super) fn mark(phases: &mut [Phase], after: &[Instr]) {
@@ -23,7 +23,7 @@ pub(super) fn mark(phases: &mut [Phase], after: &[Instr]) {
 /// stored to it.
 fn maker(code: &[Instr], after: &[Instr], at: usize) -> Option<usize> {
     let Do::Store { buffer, offset: _, value } = code[at].op else { return None };
-    let maker = code[..at].iter().position(|instr| instr.op.has_result() && instr.out == value)?;
+    let maker = code::maker(&code[..at], value)?;
     let stores = |instr: &&Instr| {
         matches!(instr.op, Do::Store { buffer: stored, .. } if stored == buffer)
             || instr.stored.is_some_and(|destination| destination.buffer == buffer)

@@ -2,7 +2,7 @@
 
 use wgrad_core::{Binary, DType, Unary};
 
-use super::code::{Do, Instr, Level, Phase, Reg};
+use super::code::{Do, Instr, Level, Phase, Reg, maker};
 use super::formula::{Arith, Formula};
 
 /// Makes formulas of the arithmetic of elements. Registers are not yet used twice.
@@ -65,21 +65,21 @@ fn join(code: &mut Vec<Instr>, uses: &[usize], op: Arith, [a, b]: [Reg; 2]) -> (
 }
 
 /// Where the formula is that makes a register, and what it is, if only one instruction uses it.
-fn maker(code: &[Instr], uses: &[usize], register: Reg) -> Option<(usize, Formula, [Reg; 4])> {
-    let at = code.iter().position(|instr| instr.op.has_result() && instr.out == register)?;
+pub(super) fn formula(code: &[Instr], uses: &[usize], register: Reg) -> Option<(usize, Formula, [Reg; 4])> {
+    let at = maker(code, register)?;
     let Do::Formula(formula, operands) = code[at].op else { return None };
     (uses[register] == 1).then_some((at, formula, operands))
 }
 
-/// As [`maker`], if it is a single operation.
+/// As [`formula`], if it is a single operation.
 fn single(code: &[Instr], uses: &[usize], register: Reg) -> Option<(usize, Arith, [Reg; 2])> {
-    let (at, Formula::Single(op), [a, b, ..]) = maker(code, uses, register)? else { return None };
+    let (at, Formula::Single(op), [a, b, ..]) = formula(code, uses, register)? else { return None };
     Some((at, op, [a, b]))
 }
 
-/// As [`maker`], if it is a root; gives what the root is of.
+/// As [`formula`], if it is a root; gives what the root is of.
 fn root(code: &[Instr], uses: &[usize], register: Reg) -> Option<(usize, Reg)> {
-    let at = code.iter().position(|instr| instr.op.has_result() && instr.out == register)?;
+    let at = maker(code, register)?;
     let Do::Unary(Unary::Sqrt, x) = code[at].op else { return None };
     (uses[register] == 1 && code[at].level == Level::Element).then_some((at, x))
 }
@@ -105,7 +105,7 @@ fn join_square(code: &mut Vec<Instr>, uses: &[usize], [a, b]: [Reg; 2]) -> Optio
         Formula::ChainAfter { inner: Arith::Mul, outer: Arith::Mul },
     ];
     let (i, Arith::Mul, x) = single(code, uses, a)? else { return None };
-    let (j, formula, [d, same, factor, _]) = maker(code, uses, b)?;
+    let (j, formula, [d, same, factor, _]) = formula(code, uses, b)?;
     (d == same && MULTIPLES.contains(&formula)).then(|| {
         code.remove(i.max(j));
         code.remove(i.min(j));
@@ -115,7 +115,7 @@ fn join_square(code: &mut Vec<Instr>, uses: &[usize], [a, b]: [Reg; 2]) -> Optio
 
 /// `a` less a quotient whose numerator is a product.
 fn join_quotient(code: &mut Vec<Instr>, uses: &[usize], [a, b]: [Reg; 2]) -> Option<(Formula, [Reg; 4])> {
-    let (at, formula, [x, y, z, _]) = maker(code, uses, b)?;
+    let (at, formula, [x, y, z, _]) = formula(code, uses, b)?;
     let is_quotient = formula == Formula::Chain { inner: Arith::Mul, outer: Arith::Div };
     is_quotient.then(|| {
         code.remove(at);

@@ -5,9 +5,9 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::code::{Destination, Do, Instr, Level, Phase, Reg};
+use super::code::{Destination, Do, Instr, Phase, Reg, maker};
 use super::formula::{BLOCK, Formula, Input, REST, mul};
-use super::fuse::uses;
+use super::fuse::{formula, uses};
 use super::walk::Access;
 
 /// `m ← m·x₀ + x₁·x₂`, `v ← v·x₃ + x₄·(x₅·x₅)` and `p ← p - (x₈·m)/(x₆·√v + x₇)`.
@@ -43,76 +43,53 @@ pub(super) fn join(phases: &mut [Phase], after: &mut [Instr]) {
 
 /// The step whose last formula is at a position, and the positions of what is no longer needed then, in ascending order.
 fn step(code: &[Instr], uses: &[usize], last: usize) -> Option<(Step, Vec<usize>)> {
-    let formula = |at: usize, wanted: Formula| match &code[at] {
-        Instr { op: Do::Formula(formula, operands), level: Level::Element, .. } if *formula == wanted => {
-            Some(*operands)
-        }
-        _ => None,
-    };
     let made = |register: Reg, wanted: Formula| {
-        let at = maker(code, register)?;
-        (uses[register] == 1).then(|| formula(at, wanted).map(|operands| (at, operands)))?
+        let (at, formula, operands) = formula(code, uses, register)?;
+        (formula == wanted).then_some((at, operands))
     };
-    let [parameter, x, y, divisor] = formula(last, Formula::LessQuotient)?;
+    let Do::Formula(Formula::LessQuotient, [parameter, x, y, divisor]) = code[last].op else { return None };
     let (at_divisor, [root, factor, more, _]) = made(divisor, Formula::ScaledRootSum)?;
     let (at_squares, squares) = made(root, Formula::MeanOfSquares)?;
-    let means = [(x, y), (y, x)];
-    let (at_mean, mean, numerator) = means.into_iter().find_map(|(mean, other)| {
+    let (at_mean, mean, numerator) = [(x, y), (y, x)].into_iter().find_map(|(mean, other)| {
         let (at, operands) = made(mean, Formula::SumOfProducts)?;
         Some((at, operands, other))
     })?;
-    let destinations = [code[at_mean].stored?, code[at_squares].stored?, code[last].stored?];
-    let [of_mean, of_squares, of_parameter] = destinations;
-    let buffers = destinations.map(|destination| destination.buffer);
-    let distinct = buffers[0] != buffers[1] && buffers[1] != buffers[2] && buffers[0] != buffers[2];
-    if !distinct || code[at_divisor].stored.is_some() {
+    let [of_mean, of_squares, of_parameter] = [code[at_mean].stored?, code[at_squares].stored?, code[last].stored?];
+    let buffers = [of_mean, of_squares, of_parameter].map(|destination| destination.buffer);
+    if buffers[0] == buffers[1] || buffers[1] == buffers[2] || buffers[0] == buffers[2] {
         return None;
     }
-    // Loads of what is where a result goes; without another use they are not needed.
-    let mut replaced = vec![at_mean, at_squares, at_divisor];
-    let mut is_own = |register: Reg, destination: Destination| {
+    // What is loaded from where a result goes.
+    let own = |register: Reg, destination: Destination| {
         let at = maker(code, register)?;
-        let Do::Load { access, choice: None } = &code[at].op else { return None };
-        let found = flat(access) == Some(destination);
-        if found && uses[register] == 1 {
-            replaced.push(at);
-        }
-        found.then_some(())
+        matches!(&code[at].op, Do::Load { access, choice: None } if flat(access) == Some(destination)).then_some(at)
     };
     let [a, b, c, d] = mean;
-    let (own, x, y, z) = [(a, b, c, d), (b, a, c, d), (c, d, a, b), (d, c, a, b)]
-        .into_iter()
-        .find(|(own, ..)| maker(code, *own).is_some_and(|at| loads_from(&code[at], of_mean.buffer)))?;
-    is_own(own, of_mean)?;
+    let (mean, x, y, z) =
+        [(a, b, c, d), (b, a, c, d), (c, d, a, b), (d, c, a, b)].into_iter().find(|x| own(x.0, of_mean).is_some())?;
     let [a, b, scale, squared] = squares;
-    let (own, decay) = [(a, b), (b, a)]
-        .into_iter()
-        .find(|(own, _)| maker(code, *own).is_some_and(|at| loads_from(&code[at], of_squares.buffer)))?;
-    is_own(own, of_squares)?;
-    let parameter = if is_own(parameter, of_parameter).is_some() { None } else { Some(parameter) };
+    let (squares, decay) = [(a, b), (b, a)].into_iter().find(|x| own(x.0, of_squares).is_some())?;
+    let elsewhere = own(parameter, of_parameter).is_none().then_some(parameter);
     let inputs = [x, y, z, decay, scale, squared, factor, more, numerator];
-    // The rest must lie elsewhere, and nothing may be stored in between, because the means are now stored at the end.
-    let elsewhere = |register: Reg| {
-        let Some(at) = maker(code, register) else { return true };
-        !buffers.iter().any(|&buffer| {
-            loads_from(&code[at], buffer) || code[at].stored.is_some_and(|destination| destination.buffer == buffer)
+    // Nothing else may lie where a result goes, and nothing may be stored in between, because the means are now stored at the end.
+    let meets = |register: Reg| {
+        maker(code, register).map(|at| &code[at]).is_some_and(|instr| {
+            let stored = instr.stored.is_some_and(|destination| buffers.contains(&destination.buffer));
+            stored || buffers.iter().any(|&buffer| loads_from(instr, buffer))
         })
     };
-    let first = at_mean.min(at_squares);
     let stores = |at: usize| {
         let is_part = at == at_mean || at == at_squares;
         !is_part && (matches!(code[at].op, Do::Store { .. }) || code[at].stored.is_some())
     };
-    if (first..last).any(stores) || !inputs.into_iter().chain(parameter).all(elsewhere) {
+    if inputs.into_iter().chain(elsewhere).any(meets) || (at_mean.min(at_squares)..last).any(stores) {
         return None;
     }
+    let loads = [own(mean, of_mean), own(squares, of_squares), own(parameter, of_parameter)].into_iter().flatten();
+    let unused = loads.filter(|&load| uses[code[load].out] == 1);
+    let mut replaced: Vec<_> = unused.chain([at_mean, at_squares, at_divisor]).collect();
     replaced.sort_unstable();
-    Some((Step { inputs, parameter, means: [of_mean, of_squares] }, replaced))
-}
-
-/// Where a register is filled, if that is in the walk over the elements.
-fn maker(code: &[Instr], register: Reg) -> Option<usize> {
-    code.iter().position(|instr| instr.op.has_result() && instr.out == register)
+    Some((Step { inputs, parameter: elsewhere, means: [of_mean, of_squares] }, replaced))
 }
 
 fn loads_from(instr: &Instr, buffer: usize) -> bool {

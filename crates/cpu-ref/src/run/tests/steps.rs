@@ -84,7 +84,9 @@ fn small_products_vanish_as_everywhere() {
         let HostVec::F32(values) = &mut buffers[at] else { unreachable!("floats") };
         values.iter_mut().for_each(|x| *x = f32::MIN_POSITIVE * x.signum());
     }
-    let HostVec::F32(means) = &run(vec![adam(200, IN_ORDER, false)], &buffers)[1] else { unreachable!("floats") };
+    let kernel = adam(200, IN_ORDER, false);
+    assert_eq!(count(&kernel).0, 1);
+    let HostVec::F32(means) = &run(vec![kernel], &buffers)[1] else { unreachable!("floats") };
     assert!(means.iter().all(|mean| *mean == 0.0), "{means:?}");
 }
 
