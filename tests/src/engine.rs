@@ -265,6 +265,7 @@ const BROWSER: GpuOptions = GpuOptions {
     checked: false,
     hardware_shapes: false,
     staging_bytes_max: Some(0),
+    compiling_devices: None,
     rewrite: None,
 };
 
@@ -276,6 +277,7 @@ const GUARDED: GpuOptions = GpuOptions {
     no_timestamps: true,
     no_cache: true,
     staging_bytes_max: Some(1 << 18),
+    compiling_devices: None,
     rewrite: None,
 };
 

@@ -38,6 +38,9 @@ pub struct GpuOptions {
     /// Bytes of the staging texture through which kernels read, at most; `None` for what suits the adapter: about 8 MiB on lavapipe, where loads from
     /// textures are several times as fast as loads from buffers, and none elsewhere.
     pub staging_bytes_max: Option<usize>,
+    /// Further devices that are opened to compile where a driver compiles kernels one after another when they first run, as lavapipe does. `None` for one less
+    /// than there are cores, at most 7, once a kernel is not in the driver's cache.
+    pub compiling_devices: Option<usize>,
     /// Changes the code of every module before it is compiled, with all checks on: for tests that see to it that a wrong shader is
     /// noticed.
     pub rewrite: Option<fn(&Module) -> String>,
@@ -57,6 +60,8 @@ const FEATURES: [(wgpu::Features, &str); 8] = [
 
 /// An open device with what its sessions share.
 pub(crate) struct Gpu {
+    /// Where the device is from, and others are to be had.
+    pub(crate) adapter: wgpu::Adapter,
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
     pub(crate) info: DeviceInfo,
@@ -69,6 +74,8 @@ pub(crate) struct Gpu {
     pub(crate) tick_seconds: Option<f64>,
     /// Compiled pipelines, if they are kept between processes.
     pub(crate) kept: Option<Kept>,
+    /// As in [`GpuOptions`].
+    pub(crate) compiling_devices: Option<usize>,
     pub(crate) checked: bool,
     pub(crate) rewrite: Option<fn(&Module) -> String>,
 }
@@ -224,6 +231,7 @@ impl GpuBackend {
             timestamps.then(|| f64::from(queue.get_timestamp_period()) * 1e-9).filter(|tick| *tick > 0.0);
         let kept = folder.filter(|_| keeps).and_then(|folder| Kept::open(&device, &adapter_info, &folder));
         let gpu = Gpu {
+            adapter: adapter.clone(),
             device,
             queue,
             info,
@@ -233,6 +241,7 @@ impl GpuBackend {
             capabilities,
             tick_seconds,
             kept,
+            compiling_devices: options.compiling_devices,
             checked: options.checked || options.rewrite.is_some(),
             rewrite: options.rewrite,
         };

@@ -38,6 +38,7 @@ mod table_text;
 mod template;
 mod turn;
 mod unplug;
+mod warm;
 mod words;
 
 pub use adapter::{Adapter, DeviceInfo, DeviceKind, Interface, Selector, adapters, adapters_async, devices};

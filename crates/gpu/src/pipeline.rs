@@ -118,44 +118,53 @@ pub(crate) fn pipelines(
 
 fn compile(gpu: &Gpu, module: &Module) -> Result<Pipeline, BackendError> {
     let during = format!("compiling {}", module.label);
-    pollster::block_on(gpu.scoped(&during, || {
-        let shader = shader(gpu, module);
-        let layout = layout(gpu, module);
-        let descriptor =
-            wgpu::PipelineLayoutDescriptor { label: None, bind_group_layouts: &[Some(&layout)], immediate_size: 0 };
-        let pipeline_layout = gpu.device.create_pipeline_layout(&descriptor);
-        let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&module.label),
-            layout: Some(&pipeline_layout),
-            module: &shader,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: gpu.checked,
-                ..Default::default()
-            },
-            cache: gpu.kept.as_ref().map(|kept| &kept.cache),
-        });
-        Pipeline { pipeline, layout }
-    }))
+    let cache = gpu.kept.as_ref().map(|kept| &kept.cache);
+    pollster::block_on(gpu.scoped(&during, || create(gpu, &gpu.device, module, cache)))
+}
+
+/// The pipeline of a module on a device of the adapter.
+pub(crate) fn create(
+    gpu: &Gpu,
+    device: &wgpu::Device,
+    module: &Module,
+    cache: Option<&wgpu::PipelineCache>,
+) -> Pipeline {
+    let shader = shader(gpu, device, module);
+    let layout = layout(gpu, device, module);
+    let descriptor =
+        wgpu::PipelineLayoutDescriptor { label: None, bind_group_layouts: &[Some(&layout)], immediate_size: 0 };
+    let pipeline_layout = device.create_pipeline_layout(&descriptor);
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(&module.label),
+        layout: Some(&pipeline_layout),
+        module: &shader,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            zero_initialize_workgroup_memory: gpu.checked,
+            ..Default::default()
+        },
+        cache,
+    });
+    Pipeline { pipeline, layout }
 }
 
 #[expect(unsafe_code, reason = "code that is in bounds by construction does without the checks that wgpu would add")]
-fn shader(gpu: &Gpu, module: &Module) -> wgpu::ShaderModule {
+fn shader(gpu: &Gpu, device: &wgpu::Device, module: &Module) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(&module.label),
         source: wgpu::ShaderSource::Wgsl(module.wgsl.as_str().into()),
     };
     if gpu.checked {
-        return gpu.device.create_shader_module(descriptor);
+        return device.create_shader_module(descriptor);
     }
     // SAFETY: the code comes from this crate's generator alone. Every index is a kernel's index function at a point of its space,
     // which the plan guarantees to lie inside the buffer; points outside of the space are skipped, loads that may leave an operand
     // are clamped before the access, and data-dependent rows are clamped to the table. Every loop counts to a bound that the plan
     // keeps below 2^16. Divisors are at least 1. The test suite runs the same code with all checks.
-    unsafe { gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+    unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }
 
-fn layout(gpu: &Gpu, module: &Module) -> wgpu::BindGroupLayout {
+fn layout(gpu: &Gpu, device: &wgpu::Device, module: &Module) -> wgpu::BindGroupLayout {
     let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
         binding: u32::try_from(binding).unwrap_or(u32::MAX),
         visibility: wgpu::ShaderStages::COMPUTE,
@@ -179,7 +188,7 @@ fn layout(gpu: &Gpu, module: &Module) -> wgpu::BindGroupLayout {
         };
         entries.push(wgpu::BindGroupLayoutEntry { ty, ..entry(entries.len(), wgpu::BufferBindingType::Uniform) });
     }
-    gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
+    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
 }
 
 /// Whether a module's block of arguments is too large for a uniform binding.

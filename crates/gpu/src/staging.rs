@@ -13,6 +13,8 @@ use crate::device::Gpu;
 
 /// Texels in a row.
 const WIDTH: usize = STAGING_ROW_WORDS / 4;
+/// Texels from one row to the next.
+const PITCH: u32 = STAGING_PITCH_WORDS as u32 / 4;
 /// Bytes from one row to the next.
 pub(crate) const PITCH_BYTES: usize = STAGING_PITCH_WORDS * 4;
 /// Bytes of the texture, at most: twice four MiB and what lies between rows.
@@ -169,25 +171,25 @@ pub(crate) async fn texture(
     gpu: &Gpu,
     plan: &Plan,
 ) -> Result<Option<(wgpu::Texture, wgpu::TextureView)>, BackendError> {
-    let (width, height) = (STAGING_PITCH_WORDS / 4, rows(plan));
-    let (Ok(width), Ok(height @ 1..)) = (u32::try_from(width), u32::try_from(height)) else { return Ok(None) };
-    let descriptor = wgpu::TextureDescriptor {
+    let Ok(height @ 1..) = u32::try_from(rows(plan)) else { return Ok(None) };
+    let during = format!("allocating {} bytes of staging texture", bytes(plan));
+    gpu.scoped(&during, || view(&gpu.device, height)).await.map(Some)
+}
+
+/// A staging texture of so many rows and a view of it.
+pub(crate) fn view(device: &wgpu::Device, height: u32) -> (wgpu::Texture, wgpu::TextureView) {
+    let texture = device.create_texture(&wgpu::TextureDescriptor {
         label: Some("staging texture"),
-        size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+        size: wgpu::Extent3d { width: PITCH, height, depth_or_array_layers: 1 },
         mip_level_count: 1,
         sample_count: 1,
         dimension: wgpu::TextureDimension::D2,
         format: wgpu::TextureFormat::Rgba32Float,
         usage: wgpu::TextureUsages::COPY_DST | wgpu::TextureUsages::STORAGE_BINDING,
         view_formats: &[],
-    };
-    let during = format!("allocating {} bytes of staging texture", bytes(plan));
-    let make = || {
-        let texture = gpu.device.create_texture(&descriptor);
-        let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
-        (texture, view)
-    };
-    gpu.scoped(&during, make).await.map(Some)
+    });
+    let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
+    (texture, view)
 }
 
 /// What every dispatch of an entry reads through a texture of so many rows.

@@ -1,7 +1,9 @@
-//! Compiled pipelines are kept in a file where the variable says, and whatever is in that file, devices open and compute.
+//! Compiled pipelines are kept in a file where the variable says, and whatever is in that file, devices open and compute. Where a driver compiles late, other
+//! devices compile for the one that computes what that one then finds in the driver's cache.
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +11,7 @@ use std::process::Command;
 use common::{floats, modes, program};
 use wgrad_core::plan::{Backend, PrepareOptions, Session, Source};
 use wgrad_core::{EntryId, HostSlice, HostVec, TensorType, lower};
-use wgrad_gpu::{CACHE_VARIABLE, GpuBackend, Selector};
+use wgrad_gpu::{CACHE_VARIABLE, GpuBackend, GpuOptions, Selector};
 
 /// A test like any other, and what the other one runs in processes of their own.
 #[test]
@@ -64,4 +66,99 @@ fn pipelines_are_kept_where_the_variable_says() {
     fs::remove_dir_all(&folder).expect("is removed");
     computes_with(Path::new("off"));
     assert!(files(Path::new("off")).is_empty());
+}
+
+/// How many devices shall compile for the one that computes, in the process that is started.
+const COMPILING: &str = "WGRAD_TEST_COMPILING_DEVICES";
+
+/// Says what the library says.
+struct Speaker;
+
+impl log::Log for Speaker {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target().starts_with("wgrad")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            println!("{}", record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Several kernels that take a while to compile, some of them equal, some of them with other loops. What the other test runs in processes of their own.
+#[test]
+fn a_session_of_many_kernels_computes() {
+    if modes().is_empty() {
+        return;
+    }
+    let devices = std::env::var(COMPILING).ok().map(|count| count.parse().expect("a number"));
+    if devices.is_some() {
+        log::set_logger(&Speaker).expect("the first");
+        log::set_max_level(log::LevelFilter::Debug);
+    }
+    let open = |compiling_devices| {
+        let options = GpuOptions { compiling_devices, ..GpuOptions::default() };
+        GpuBackend::open_with(&Selector::default(), options).expect("opened before")
+    };
+    let types = [TensorType::f32([64, 96]), TensorType::f32([96, 128]), TensorType::f32([128, 96])];
+    let products = program(&types, |_, x| {
+        let hidden = x[0].matmul(x[1])?.tanh()?;
+        let wide = hidden.matmul(x[2])?.relu()?.matmul(x[1])?.relu()?;
+        Ok(vec![wide.matmul_t(wide, true, false)?.sum(&[0], false)?, hidden.softmax(1)?])
+    });
+    let run = |backend: GpuBackend| {
+        let plan = lower(&products, backend.target()).expect("a plan");
+        let mut session = backend.prepare(plan, PrepareOptions::default()).expect("a session");
+        let values: Vec<Vec<f32>> = types.iter().zip(1..).map(|(ty, seed)| floats(ty.shape.len(), seed)).collect();
+        let feeds: Vec<HostSlice<'_>> = values.iter().map(|values| HostSlice::F32(values)).collect();
+        session.run(EntryId::from_index(0), &feeds).expect("a run");
+        [0, 1].map(|fetch| session.read(Source::Fetch(EntryId::from_index(0), fetch)).expect("a value"))
+    };
+    assert_eq!(run(open(devices)), run(open(Some(0))));
+}
+
+/// What the driver keeps of the test above when so many devices compile for the one that computes, and what the library says.
+fn kept_by_the_driver(devices: usize) -> (BTreeSet<PathBuf>, String) {
+    let folder = std::env::temp_dir().join(format!("wgrad-late-{}-{devices}", std::process::id()));
+    fs::create_dir_all(&folder).expect("is made");
+    let mut command = Command::new(std::env::current_exe().expect("has a path"));
+    command.args(["--exact", "--nocapture", "a_session_of_many_kernels_computes"]);
+    command.env(COMPILING, devices.to_string()).env(CACHE_VARIABLE, "off");
+    command.env("MESA_SHADER_CACHE_DIR", &folder).env("MESA_DISK_CACHE_MULTI_FILE", "1");
+    let output = command.output().expect("starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("1 passed"), "{devices}: {text}");
+    let mut found = BTreeSet::new();
+    let mut folders = vec![folder.clone()];
+    while let Some(at) = folders.pop() {
+        for path in files(&at) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(path.strip_prefix(&folder).expect("is below").to_owned());
+            }
+        }
+    }
+    fs::remove_dir_all(&folder).expect("is removed");
+    (found, text)
+}
+
+#[test]
+fn what_other_devices_compile_is_what_the_device_asks_for() {
+    let Some((_, backend)) = modes().first() else { return };
+    if !(backend.info().name.contains("llvmpipe") && backend.info().interface == "vulkan") {
+        eprintln!("SKIPPED: the driver compiles when pipelines are made");
+        return;
+    }
+    let (alone, text) = kept_by_the_driver(0);
+    assert!(!text.contains("waiting") && alone.len() > 3, "{alone:?}: {text}");
+    for devices in [1, 3] {
+        let (together, text) = kept_by_the_driver(devices);
+        assert_eq!(together, alone, "{devices}: {text}");
+        let mut lines = text.lines().filter(|line| line.ends_with(" kernels were compiled on other devices"));
+        assert!(lines.next().is_some_and(|line| !line.starts_with("0 of ")), "{devices}: {text}");
+    }
 }

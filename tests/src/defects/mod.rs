@@ -328,6 +328,7 @@ fn open(rewrite: Option<fn(&Module) -> String>) -> Result<GpuBackend, String> {
         no_timestamps: true,
         no_cache: true,
         staging_bytes_max: None,
+        compiling_devices: None,
         rewrite,
     };
     GpuBackend::open_with(&engine::selector()?, options).map_err(|e| e.to_string())
