@@ -21,7 +21,7 @@ use crate::read::Mapping;
 use crate::staging;
 use crate::step::Step;
 use crate::submit::{Flight, WAIT};
-use crate::warm::{self, Kernel};
+use crate::warm;
 
 /// Words written at once when variables get their initial values.
 const WRITE_WORDS_MAX: usize = 4 << 20;
@@ -84,8 +84,11 @@ impl GpuSession {
         let lens: Vec<usize> = modules.iter().map(Vec::len).collect();
         let modules: Vec<Module> = modules.into_iter().flatten().collect();
         let compiles_late = warm::compiles_late(&gpu.info);
-        let (progress, late_progress) = if compiles_late { (None, progress) } else { (progress, None) };
-        let (pipelines, which) = pipelines(&gpu, &modules, progress)?;
+        let (at_once, late) = if compiles_late { (None, progress) } else { (progress, None) };
+        let (pipelines, which) = pipelines(&gpu, &modules, at_once)?;
+        if compiles_late {
+            warm::warm(&gpu, &pipelines, &modules, &which, staging::rows(&plan), late)?;
+        }
 
         let storage_arguments = modules.iter().any(|m| reads_arguments_from_storage(&gpu, m));
         let buffers = buffers(&gpu, &plan, storage_arguments).await?;
@@ -139,15 +142,6 @@ impl GpuSession {
                 modules.iter().zip(&which).filter_map(bind).collect::<Vec<_>>()
             })
             .await?;
-
-        if compiles_late {
-            let kernel = |((module, which), bind_group): ((_, &usize), _)| {
-                let pipeline = &pipelines[*which];
-                Kernel { module, pipeline, bind_group }
-            };
-            let kernels = modules.iter().zip(&which).zip(&bind_groups).map(kernel).collect();
-            warm::warm(&gpu, kernels, staging::rows(&plan), late_progress)?;
-        }
 
         let mut steps = modules.iter().zip(&which).zip(bind_groups).map(|((module, which), bind_group)| Step {
             pipeline: pipelines[*which].pipeline.clone(),

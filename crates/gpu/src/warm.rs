@@ -3,12 +3,13 @@
 //! A dispatch of no workgroups makes it compile. What it has compiled goes to its cache on disk, which all devices share. So while this device goes
 //! through the kernels from the shortest on, other devices of the same adapter go through them from the longest on, and their work is found on disk in the
 //! end. Where the driver keeps nothing on disk they have worked in vain, and this device compiles all as it would have without them. They are opened
-//! once a kernel turns out not to be there: where all are, preparing takes no longer.
+//! once a kernel seems not to be there: where all are, every kernel is looked up here instead of in the first run.
 
-use std::collections::{HashMap, HashSet};
 use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
 use wgrad_core::plan::{BackendError, Progress};
@@ -27,156 +28,182 @@ const LOOKUP: Duration = Duration::from_millis(8);
 const LOOKUP_OF_BYTE: Duration = Duration::from_nanos(2_500);
 /// The driver writes what it has compiled to disk a little later, on a thread of its own.
 const WRITING: Duration = Duration::from_millis(20);
-/// Other devices that compile, at most: each takes some 20 MiB while it does.
+/// Other devices that compile in a process at a time, at most: each takes some 20 MiB while it does.
 const HELPERS_MAX: usize = 7;
+
+/// Other devices that compile.
+static HELPERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether a driver compiles kernels when they first run.
 pub(crate) fn compiles_late(info: &DeviceInfo) -> bool {
     info.interface == "vulkan" && info.name.contains("llvmpipe")
 }
 
-/// A kernel to be compiled.
-pub(crate) struct Kernel<'a> {
-    pub(crate) module: &'a Module,
-    pub(crate) pipeline: &'a Pipeline,
-    pub(crate) bind_group: &'a wgpu::BindGroup,
+/// A pipeline and the dispatches that it is for, each with other arguments: some of these become part of the code, bounds of loops for instance. A driver
+/// that gives that up for one dispatch gives it up for those after it, so they stay together and in order.
+struct Code<'a> {
+    pipeline: &'a Pipeline,
+    dispatches: Vec<&'a Module>,
 }
 
-/// Makes the driver compile kernels, whose staging texture has so many rows, or none.
+impl Code<'_> {
+    fn bytes(&self) -> u32 {
+        let bytes = self.dispatches.iter().map(|module| module.wgsl.len()).max();
+        bytes.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(0)
+    }
+}
+
+/// Makes the driver compile the pipelines of modules, whose staging texture has so many rows, or none. `which` has each module's pipeline.
 ///
 /// # Errors
 /// If the device fails.
 pub(crate) fn warm(
     gpu: &Gpu,
-    mut kernels: Vec<Kernel<'_>>,
+    pipelines: &[Pipeline],
+    modules: &[Module],
+    which: &[usize],
     staging_rows: usize,
     mut progress: Option<&mut dyn FnMut(Progress)>,
 ) -> Result<(), BackendError> {
-    let mut known = HashSet::new();
-    kernels
-        .retain(|&Kernel { module, .. }| !module.grid.contains(&0) && known.insert((&module.wgsl, &module.arguments)));
-    kernels.sort_by_key(|kernel| kernel.module.wgsl.len());
-    let total = kernels.len();
-    let mut report = |done: usize| {
+    let mut codes: Vec<Code<'_>> = pipelines.iter().map(|pipeline| Code { pipeline, dispatches: vec![] }).collect();
+    for (module, &which) in modules.iter().zip(which) {
+        let others = &mut codes[which].dispatches;
+        if !module.grid.contains(&0) && others.iter().all(|other| other.arguments != module.arguments) {
+            others.push(module);
+        }
+    }
+    codes.retain(|code| !code.dispatches.is_empty());
+    codes.sort_by_key(Code::bytes);
+    let (codes, total) = (&codes[..], codes.len());
+    let mut done = 0;
+    let mut report = |more: usize| {
+        done += more;
         if let Some(progress) = &mut progress {
             progress(Progress { done, total });
         }
     };
     report(0);
-    let taken: Vec<AtomicBool> = kernels.iter().map(|_| AtomicBool::new(false)).collect();
+
+    let taken: Vec<AtomicBool> = codes.iter().map(|_| AtomicBool::new(false)).collect();
+    let (taken, compiled) = (&taken[..], AtomicUsize::new(0));
     let take = |at: usize| !taken[at].swap(true, Ordering::Relaxed);
-    let compiled = AtomicUsize::new(0);
     let help = || {
-        let Some(mut helper) = Helper::open(gpu, staging_rows) else { return };
+        let is_left = |taken: &AtomicBool| !taken.load(Ordering::Relaxed);
+        let helper = if taken.iter().any(is_left) { Helper::open(gpu, staging_rows) } else { None };
+        let Some(helper) = helper else { return };
         for at in (0..total).rev().filter(|&at| take(at)) {
-            helper.compile(kernels[at].module);
-            if helper.failed.load(Ordering::Relaxed) {
+            if !helper.compile(&codes[at].dispatches) {
                 return;
             }
             compiled.fetch_add(1, Ordering::Relaxed);
         }
     };
-    let mut own = vec![];
-    std::thread::scope(|scope| {
-        let mut helpers: Vec<_> = (0..gpu.compiling_devices.unwrap_or(0)).map(|_| scope.spawn(help)).collect();
-        for at in (0..total).filter(|&at| take(at)) {
-            let start = Instant::now();
-            touch(gpu, &kernels[at])?;
-            let bytes = u32::try_from(kernels[at].module.wgsl.len()).unwrap_or(u32::MAX);
-            let is_compiled = start.elapsed() > LOOKUP + LOOKUP_OF_BYTE * bytes;
-            own.push(at);
-            report(own.len() + compiled.load(Ordering::Relaxed));
-            if gpu.compiling_devices.is_none() && helpers.is_empty() && is_compiled {
-                let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-                let count = (cores - 1).min(HELPERS_MAX).min((total - at) / 2);
-                helpers.extend((0..count).map(|_| scope.spawn(help)));
+    let nothing = Nothing::new(&gpu.device, &gpu.queue, staging_rows);
+    let own = thread::scope(|scope| {
+        let mut helpers = vec![];
+        // Without a thread there is less help.
+        let mut get_help = |count: usize| {
+            helpers.extend((0..count).filter_map(|_| {
+                let place = Place::find()?;
+                let work = move || {
+                    let _place = place;
+                    help();
+                };
+                Builder::new().spawn_scoped(scope, work).ok()
+            }));
+        };
+        let mut is_helped = gpu.compiling_devices.is_some();
+        get_help(gpu.compiling_devices.unwrap_or(0));
+        let mut go = || {
+            let mut own = vec![];
+            for at in (0..total).filter(|&at| take(at)) {
+                let start = Instant::now();
+                touch(gpu, &nothing, &codes[at])?;
+                let is_compiled = start.elapsed() > LOOKUP + LOOKUP_OF_BYTE * codes[at].bytes();
+                own.push(at);
+                report(1);
+                if !is_helped && is_compiled {
+                    is_helped = true;
+                    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+                    get_help((cores - 1).min((total - at) / 2));
+                }
             }
-        }
+            Ok::<_, BackendError>(own)
+        };
+        let own = go();
+        // After a failure nothing is left to them.
+        taken.iter().for_each(|taken| taken.store(true, Ordering::Relaxed));
         if !helpers.is_empty() {
             log::debug!("waiting for {} devices to compile", helpers.len());
             // One that panicked has left its kernels to this device.
             helpers.into_iter().for_each(|helper| drop(helper.join()));
-            std::thread::sleep(WRITING);
+            thread::sleep(WRITING);
         }
-        Ok::<(), BackendError>(())
+        own
     })?;
-    log::debug!("{} of {total} kernels were compiled on other devices", compiled.load(Ordering::Relaxed));
+    log::debug!("{} of {total} pipelines were compiled on other devices", compiled.load(Ordering::Relaxed));
     for at in (0..total).filter(|at| !own.contains(at)) {
-        touch(gpu, &kernels[at])?;
+        touch(gpu, &nothing, &codes[at])?;
+        report(1);
     }
-    report(total);
     Ok(())
 }
 
-/// Starts a kernel on no workgroups and waits for the end.
-fn touch(gpu: &Gpu, kernel: &Kernel<'_>) -> Result<(), BackendError> {
-    let during = format!("compiling {}", kernel.module.label);
-    let index = pollster::block_on(
-        gpu.scoped(&during, || gpu.send([nothing(&gpu.device, &kernel.pipeline.pipeline, kernel.bind_group)])),
-    )?;
-    let start = Instant::now();
-    while !gpu.poll(Some((Some(index.clone()), WAIT))) {
-        gpu.faults.check(&gpu.info.name, &during)?;
-        if start.elapsed() > PATIENCE {
-            return Err(gpu.failure(&during, format!("no answer for {} s", PATIENCE.as_secs())));
-        }
+/// One of the other devices that there may be, until it is dropped.
+struct Place;
+
+impl Place {
+    fn find() -> Option<Self> {
+        let more = |count: usize| (count < HELPERS_MAX).then_some(count + 1);
+        HELPERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok().then_some(Self)
     }
-    gpu.faults.check(&gpu.info.name, &during)
 }
 
-/// A kernel on no workgroups.
-fn nothing(
-    device: &wgpu::Device,
-    pipeline: &wgpu::ComputePipeline,
-    bind_group: &wgpu::BindGroup,
-) -> wgpu::CommandBuffer {
-    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-    pass.set_pipeline(pipeline);
-    pass.set_bind_group(0, bind_group, &[]);
-    pass.dispatch_workgroups(0, 0, 0);
-    drop(pass);
-    encoder.finish()
+impl Drop for Place {
+    fn drop(&mut self) {
+        HELPERS.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
-/// Another device of the adapter. Whatever fails on it is left to the device that it helps, which then tells of it.
-struct Helper<'a> {
-    gpu: &'a Gpu,
-    device: wgpu::Device,
-    queue: wgpu::Queue,
+/// Starts what the code is for on no workgroups and waits for the end.
+fn touch(gpu: &Gpu, nothing: &Nothing<'_>, code: &Code<'_>) -> Result<(), BackendError> {
+    for module in &code.dispatches {
+        let during = format!("compiling {}", module.label);
+        let sent = pollster::block_on(gpu.scoped(&during, || gpu.send([nothing.of(module, code.pipeline)])));
+        if sent.is_err() {
+            // What is made on a device that is gone is called invalid.
+            gpu.check(&during)?;
+        }
+        let index = sent?;
+        let start = Instant::now();
+        while !gpu.poll(Some((Some(index.clone()), WAIT))) {
+            gpu.faults.check(&gpu.info.name, &during)?;
+            if start.elapsed() > PATIENCE {
+                return Err(gpu.failure(&during, format!("no answer for {} s", PATIENCE.as_secs())));
+            }
+        }
+        gpu.faults.check(&gpu.info.name, &during)?;
+    }
+    Ok(())
+}
+
+/// Makes dispatches of no workgroups. They bind little memory of their own: wgpu clears what is bound and was not written yet.
+struct Nothing<'a> {
+    device: &'a wgpu::Device,
+    queue: &'a wgpu::Queue,
     /// Of the form that the compiled code depends on.
     staging: Option<wgpu::TextureView>,
-    /// By their code.
-    pipelines: HashMap<&'a str, Pipeline>,
-    /// Whether something went wrong on it.
-    failed: Arc<AtomicBool>,
 }
 
-impl<'a> Helper<'a> {
-    fn open(gpu: &'a Gpu, staging_rows: usize) -> Option<Self> {
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("wgrad, to compile"),
-            required_features: gpu.device.features(),
-            required_limits: gpu.device.limits(),
-            ..Default::default()
-        };
-        let (device, queue) = pollster::block_on(gpu.adapter.request_device(&descriptor)).ok()?;
-        let failed = Arc::new(AtomicBool::new(false));
-        let recorder = Arc::clone(&failed);
-        device.on_uncaptured_error(Arc::new(move |error| {
-            log::debug!("while compiling ahead: {error}");
-            recorder.store(true, Ordering::Relaxed);
-        }));
+impl<'a> Nothing<'a> {
+    fn new(device: &'a wgpu::Device, queue: &'a wgpu::Queue, staging_rows: usize) -> Self {
         // The code depends on which sides are powers of two.
         let height = if staging_rows.is_power_of_two() { 1 } else { 3 };
-        let staging = (staging_rows > 0).then(|| staging::view(&device, height).1);
-        Some(Self { gpu, device, queue, staging, pipelines: HashMap::new(), failed })
+        let staging = (staging_rows > 0).then(|| staging::view(device, height).1);
+        Self { device, queue, staging }
     }
 
-    fn compile(&mut self, module: &'a Module) {
-        let pipeline = self.pipelines.entry(&module.wgsl);
-        let Pipeline { pipeline, layout } = pipeline.or_insert_with(|| create(self.gpu, &self.device, module, None));
-        // The driver compiles what it reads from uniform buffers into the code, bounds of loops for instance.
+    fn of(&self, module: &Module, Pipeline { pipeline, layout }: &Pipeline) -> wgpu::CommandBuffer {
         let buffer = |words: &[u32]| {
             let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
             let size = words.len() as u64 * 4;
@@ -196,11 +223,60 @@ impl<'a> Helper<'a> {
             (0..).zip(resources).map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource }).collect();
         let descriptor = wgpu::BindGroupDescriptor { label: None, layout, entries: &entries };
         let bind_group = self.device.create_bind_group(&descriptor);
-        let index = self.queue.submit([nothing(&self.device, pipeline, &bind_group)]);
-        let wait = wgpu::PollType::Wait { submission_index: Some(index), timeout: Some(PATIENCE) };
-        if let Err(error) = self.device.poll(wait) {
+
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_pipeline(pipeline);
+        pass.set_bind_group(0, &bind_group, &[]);
+        pass.dispatch_workgroups(0, 0, 0);
+        drop(pass);
+        encoder.finish()
+    }
+}
+
+/// Another device of the adapter. Whatever fails on it is left to the device that it helps, which then tells of it.
+struct Helper<'a> {
+    gpu: &'a Gpu,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    staging_rows: usize,
+    /// Whether something went wrong on it.
+    failed: Arc<AtomicBool>,
+}
+
+impl<'a> Helper<'a> {
+    fn open(gpu: &'a Gpu, staging_rows: usize) -> Option<Self> {
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgrad, to compile"),
+            required_features: gpu.device.features(),
+            required_limits: gpu.device.limits(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(gpu.adapter.request_device(&descriptor)).ok()?;
+        let failed = Arc::new(AtomicBool::new(false));
+        let recorder = Arc::clone(&failed);
+        device.on_uncaptured_error(Arc::new(move |error| {
             log::debug!("while compiling ahead: {error}");
-            self.failed.store(true, Ordering::Relaxed);
+            recorder.store(true, Ordering::Relaxed);
+        }));
+        Some(Self { gpu, device, queue, staging_rows, failed })
+    }
+
+    /// Compiles the code of dispatches; false if that failed.
+    fn compile(&self, dispatches: &[&Module]) -> bool {
+        let Some(first) = dispatches.first() else { return true };
+        let pipeline = create(self.gpu, &self.device, first, None);
+        let nothing = Nothing::new(&self.device, &self.queue, self.staging_rows);
+        for module in dispatches {
+            let index = self.queue.submit([nothing.of(module, &pipeline)]);
+            let wait = wgpu::PollType::Wait { submission_index: Some(index), timeout: Some(PATIENCE) };
+            // wgpu panics if the driver dies meanwhile.
+            let is_done = catch_unwind(AssertUnwindSafe(|| self.device.poll(wait))).is_ok_and(|done| done.is_ok());
+            if !is_done || self.failed.load(Ordering::Relaxed) {
+                return false;
+            }
         }
+        true
     }
 }

@@ -106,9 +106,9 @@ impl fmt::Debug for PrepareOptions<'_> {
 /// How far preparation has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Distinct pipelines that are ready; where a driver compiles kernels only when they are first dispatched, distinct kernels.
+    /// Distinct pipelines that are ready.
     pub done: usize,
-    /// Distinct pipelines or kernels needed.
+    /// Distinct pipelines needed.
     pub total: usize,
 }
 

@@ -62,7 +62,8 @@ pub struct Mismatch {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Path of the setting in [`TrainOptions`](crate::train::TrainOptions); `rows` for the number of rows of the data.
+    /// Path of the setting in [`TrainOptions`](crate::train::TrainOptions); `rows` for the number of rows of the data,
+    /// `model` and `data` for checksums of the model's operations and of the data.
     pub setting: String,
     /// Its value in the checkpoint, if it is there.
     pub saved: Option<String>,

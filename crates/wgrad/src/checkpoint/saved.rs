@@ -76,8 +76,8 @@ pub struct SavedTensor {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ResumeOptions {
-    /// Whether hyperparameters, schedules, clipping and the loss may differ from those that were saved; they are then
-    /// reported. Optimizers, groups of parameters, variables, `batch_rows`, seed and sampling may never; false.
+    /// Whether hyperparameters, schedules, clipping, the loss, what the model does between its parameters (activations, dropout) and the data
+    /// may differ from those that were saved; they are then reported. Optimizers, groups of parameters, variables, `batch_rows`, seed and sampling may never; false.
     pub allow_changed: bool,
 }
 

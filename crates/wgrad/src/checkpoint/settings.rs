@@ -11,10 +11,16 @@ use crate::train::{TrainOptions, TrainProgram};
 /// Settings by path.
 pub(super) type Settings = BTreeMap<String, String>;
 
-/// Everything that [`TrainOptions`] says about training, and the number of rows that the program was made for.
+/// The checksums among settings.
+const CHECKSUMS: [&str; 2] = ["model", "data"];
+
+/// Everything that [`TrainOptions`] says about training, the number of rows that the program was made for, and checksums of model and data.
 pub(super) fn settings(options: &TrainOptions, program: &TrainProgram) -> Settings {
     let mut settings = flatten(options);
     settings.insert("rows".to_owned(), program.rows.to_string());
+    for (name, checksum) in CHECKSUMS.into_iter().zip([program.model_checksum, program.data_checksum]) {
+        settings.insert(name.to_owned(), format!("checksum {checksum:08x}"));
+    }
     settings.retain(|path, _| !without_effect(path));
     settings
 }
@@ -27,10 +33,16 @@ fn without_effect(path: &str) -> bool {
 }
 
 /// What differs: first what must not, because the order of the batches or the optimizer's state hangs on it, then what may, the
-/// numbers of an optimizer say.
+/// numbers of an optimizer say. Checksums are compared where both have them and can be the same: old checkpoints have none.
 pub(super) fn differences(saved: &Settings, present: &Settings) -> (Vec<Difference>, Vec<Difference>) {
     let paths: BTreeSet<_> = saved.keys().chain(present.keys()).collect();
-    let differing = paths.into_iter().filter(|path| saved.get(*path) != present.get(*path));
+    let is_unknown = |path: &str| {
+        let in_both = saved.contains_key(path) && present.contains_key(path);
+        // The model's is of its operations on a batch.
+        let other_batch = path == "model" && saved.get("batch_rows") != present.get("batch_rows");
+        CHECKSUMS.contains(&path) && (!in_both || other_batch)
+    };
+    let differing = paths.into_iter().filter(|path| saved.get(*path) != present.get(*path) && !is_unknown(path));
     let differences = differing.map(|path| Difference {
         setting: path.clone(),
         saved: saved.get(path).cloned(),

@@ -8,10 +8,10 @@ use super::scratch::Scratch;
 use super::{Checkpoint, CheckpointError, Checkpoints, LoadOptions, ResumeOptions};
 use crate::data::Dataset;
 use crate::loss::Loss;
-use crate::nn::{Activation, BatchNorm1d, Linear, Mlp, Module, Sequential};
+use crate::nn::{Activation, BatchNorm1d, Dropout, Initializer, Linear, Mlp, Module, Sequential};
 use crate::optim::{Adam, Average, Lookahead, Momentum, Optimization, ParameterGroup, Schedules, Sgd};
 use crate::schedule::{Cosine, Goal, ReduceOnPlateau};
-use crate::train::{TrainOptions, Trainer};
+use crate::train::{Residency, TrainOptions, Trainer};
 use crate::{BackendChoice, Device, DeviceSelector};
 
 fn data(classes: u32) -> Dataset {
@@ -183,6 +183,47 @@ fn another_training_is_not_resumed() {
     let report = changed.resume_with(&Checkpoint::open(&path).unwrap(), &options).unwrap();
     assert!(report.changed.iter().any(|d| d.setting == "optimizer.schedules.learning_rate"), "{report}");
     assert_eq!(changed.steps(), 3);
+}
+
+#[test]
+fn another_model_or_other_data_of_the_same_shapes_are_noticed() {
+    let folder = Scratch::new("same-shapes");
+    let path = folder.path("c");
+    let model = |p, activation: Activation| {
+        let hidden = Linear { weight: Initializer::Zeros, ..Linear::new(2, 4) };
+        Sequential::new().then(hidden).then(activation).then(Dropout { p }).then(Linear::new(4, 3))
+    };
+    let base = || options(Sgd::default());
+    let mut saved = trainer_of(&model(0.5, Activation::Tanh), 3, base());
+    saved.epoch(&data(3)).unwrap();
+    saved.save(&path).unwrap();
+
+    let device = Device::open(&DeviceSelector { backend: BackendChoice::Cpu, adapter: None }).unwrap();
+    let scaled =
+        Dataset::classes(data(3).features().iter().map(|x| 2.0 * x).collect(), 2, (0..12).map(|i| i % 3).collect(), 3);
+    let relabelled = Dataset::classes(data(3).features().to_vec(), 2, (0..12).map(|i| (i + 1) % 3).collect(), 3);
+    let on = |data: Dataset| Trainer::new(&device, &model(0.5, Activation::Tanh), &data, base()).unwrap();
+    for (wanted, mut other) in [
+        ("model", trainer_of(&model(0.25, Activation::Tanh), 3, base())),
+        ("model", trainer_of(&model(0.5, Activation::Relu), 3, base())),
+        ("data", on(scaled.unwrap())),
+        ("data", on(relabelled.unwrap())),
+    ] {
+        let message = other.resume(&path).unwrap_err().to_string();
+        assert!(message.contains(&format!("{wanted}: checksum ")), "{message}");
+        assert!(message.contains("ResumeOptions::allow_changed") && other.steps() == 0, "{message}");
+        let checkpoint = Checkpoint::open(&path).unwrap();
+        let report = other.resume_with(&checkpoint, &ResumeOptions { allow_changed: true }).unwrap();
+        assert_eq!(report.changed.iter().map(|d| d.setting.as_str()).collect::<Vec<_>>(), [wanted]);
+    }
+
+    // What parameters would start from, how much is evaluated at once and where the data are make no other training.
+    let plain = Sequential::new().then(Linear::new(2, 4)).then(Activation::Tanh).then(Dropout { p: 0.5 });
+    let plain = plain.then(Linear::new(4, 3));
+    for residency in [Residency::Host, Residency::Device] {
+        let mut same = trainer_of(&plain, 3, TrainOptions { residency, eval_rows: 5, ..base() });
+        assert_eq!(same.resume(&path).unwrap().changed, []);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod confusion;
 mod evaluate;
 mod finder;
+mod fingerprint;
 mod fit;
 mod fit_run;
 mod fit_state;

@@ -18,6 +18,7 @@ use crate::ids::{feed_id, variable_id};
 use crate::loss::Loss;
 use crate::nn::{Module, Params};
 use crate::optim::{State, matches_pattern};
+use crate::train::fingerprint;
 use crate::train::metrics::EvalSums;
 use crate::train::{Penalty, Residency, TrainOptions};
 
@@ -64,6 +65,10 @@ pub struct TrainProgram {
     pub width: usize,
     /// Numbers in a row of output.
     pub output_width: usize,
+    /// Checksum of the model's operations in training: another activation or rate of dropout has another one, another way to initialise has not.
+    pub model_checksum: u32,
+    /// Checksum of the data set's features and targets; of 4096 numbers each where there are more.
+    pub data_checksum: u32,
 }
 
 /// Where the training data are on the device.
@@ -146,6 +151,8 @@ impl TrainProgram {
         let eval = push(make.eval(eval_rows, &averages, &sums)?, eval_rows);
         let predict = push(predict, eval_rows);
         let resident = data.map(|data| data.ids()).transpose()?;
+        let model_checksum =
+            model_checksum(model, dataset, options, train.first().map_or(batch_rows, |train| train.1))?;
         Ok(Self {
             train,
             accumulate,
@@ -158,9 +165,20 @@ impl TrainProgram {
             rows: dataset.rows(),
             width: dataset.width(),
             output_width,
+            model_checksum,
+            data_checksum: fingerprint::of_data(dataset),
             program: Program { graph: builder.into_graph(), entries },
         })
     }
+}
+
+/// The checksum of what a model does with so many rows in training, alone in a graph: numbers of nodes then do not depend on the rest of the program.
+fn model_checksum(model: &dyn Module, dataset: &Dataset, options: &TrainOptions, rows: usize) -> Result<u32, Error> {
+    let builder = Builder::new();
+    let params = Params::new(&builder, options.seed);
+    let make = Make { builder: &builder, params: &params, model, dataset, options };
+    make.model(make.x("train", rows)?, &[], Mode::Training)?;
+    Ok(fingerprint::of_operations(&builder.into_graph()))
 }
 
 /// What a model is applied for.
