@@ -110,6 +110,11 @@ impl fmt::Display for DeviceInfo {
 }
 
 impl DeviceInfo {
+    /// Whether it is Mesa's software driver for Vulkan, which loads slowly from buffers and compiles kernels only when they first run.
+    pub(crate) fn is_lavapipe(&self) -> bool {
+        self.interface == "vulkan" && self.name.contains("llvmpipe")
+    }
+
     fn new(info: &wgpu::AdapterInfo) -> Self {
         Self {
             name: info.name.clone(),

@@ -39,7 +39,7 @@ pub struct GpuOptions {
     /// textures are several times as fast as loads from buffers, and none elsewhere.
     pub staging_bytes_max: Option<usize>,
     /// Further devices that are opened to compile where a driver compiles kernels one after another when they first run, as lavapipe does; at most 7 in a
-    /// process. `None` for one less than there are cores, and half as many as there are pipelines left, once one seems not to be in the driver's cache.
+    /// process. `None` for one less than there are cores, but not for fewer than two pipelines each, once one seems not to be in the driver's cache.
     pub compiling_devices: Option<usize>,
     /// Changes the code of every module before it is compiled, with all checks on: for tests that see to it that a wrong shader is
     /// noticed.

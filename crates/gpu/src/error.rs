@@ -2,11 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wgrad_core::plan::BackendError;
 
 use crate::device::Gpu;
+use crate::read::PATIENCE;
+use crate::submit::WAIT;
 
 /// Time for a device that refused to say that it is lost.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -109,6 +111,18 @@ impl Gpu {
             let _tending = self.tending.read().unwrap_or_else(PoisonError::into_inner);
             self.poll_alone(wait)
         })
+    }
+
+    /// Waits for a submission as long as the device is there, and works on it for no more than [`PATIENCE`].
+    pub(crate) fn wait_for(&self, index: &wgpu::SubmissionIndex, during: &str) -> Result<(), BackendError> {
+        let start = Instant::now();
+        while !self.poll(Some((Some(index.clone()), WAIT))) {
+            self.faults.check(&self.info.name, during)?;
+            if start.elapsed() > PATIENCE {
+                return Err(self.failure(during, format!("no answer for {} s", PATIENCE.as_secs())));
+            }
+        }
+        Ok(())
     }
 
     /// Sends work to the device.

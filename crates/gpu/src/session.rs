@@ -83,7 +83,7 @@ impl GpuSession {
         }
         let lens: Vec<usize> = modules.iter().map(Vec::len).collect();
         let modules: Vec<Module> = modules.into_iter().flatten().collect();
-        let compiles_late = warm::compiles_late(&gpu.info);
+        let compiles_late = gpu.info.is_lavapipe();
         let (at_once, late) = if compiles_late { (None, progress) } else { (progress, None) };
         let (pipelines, which) = pipelines(&gpu, &modules, at_once)?;
         if compiles_late {

@@ -22,7 +22,7 @@ const BYTES_MAX: usize = 512 * PITCH_BYTES;
 
 /// Bytes that a device's staging texture may have: 0 where buffers are read as fast, which is everywhere but on lavapipe.
 pub(crate) fn bytes_max(info: &DeviceInfo) -> usize {
-    if info.interface == "vulkan" && info.name.contains("llvmpipe") { BYTES_MAX } else { 0 }
+    if info.is_lavapipe() { BYTES_MAX } else { 0 }
 }
 
 /// What a dispatch reads through the texture.

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use wgrad_core::plan::{BackendError, BufferId};
 
 use crate::collect::{Load, Run};
-use crate::read::PATIENCE;
 use crate::session::GpuSession;
 use crate::step;
 
@@ -129,13 +128,7 @@ impl GpuSession {
     /// Waits for the oldest submission, however long it takes, as long as the device is there.
     fn wait_for_oldest(&mut self) -> Result<(), BackendError> {
         let Some(Flight { index, done, .. }) = self.flights.front() else { return Ok(()) };
-        let start = Instant::now();
-        while !self.gpu.poll(Some((Some(index.clone()), WAIT))) {
-            self.gpu.faults.check(&self.gpu.info.name, "running")?;
-            if start.elapsed() > PATIENCE {
-                return Err(self.gpu.failure("running", format!("no answer for {} s", PATIENCE.as_secs())));
-            }
-        }
+        self.gpu.wait_for(index, "running")?;
         done.get_or_init(Instant::now);
         self.settle();
         self.gpu.faults.check(&self.gpu.info.name, "running")

@@ -14,13 +14,11 @@ use std::time::{Duration, Instant};
 
 use wgrad_core::plan::{BackendError, Progress};
 
-use crate::adapter::DeviceInfo;
 use crate::device::Gpu;
 use crate::module::Module;
 use crate::pipeline::{Pipeline, create};
 use crate::read::PATIENCE;
 use crate::staging;
-use crate::submit::WAIT;
 
 /// Looking a kernel up in the driver's cache takes less than this, with [`LOOKUP_OF_BYTE`] for each byte of its code; compiling any but the shortest takes
 /// several times as long.
@@ -34,11 +32,6 @@ const HELPERS_MAX: usize = 7;
 /// Other devices that compile.
 static HELPERS: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether a driver compiles kernels when they first run.
-pub(crate) fn compiles_late(info: &DeviceInfo) -> bool {
-    info.interface == "vulkan" && info.name.contains("llvmpipe")
-}
-
 /// A pipeline and the dispatches that it is for, each with other arguments: some of these become part of the code, bounds of loops for instance. A driver
 /// that gives that up for one dispatch gives it up for those after it, so they stay together and in order.
 struct Code<'a> {
@@ -48,8 +41,7 @@ struct Code<'a> {
 
 impl Code<'_> {
     fn bytes(&self) -> u32 {
-        let bytes = self.dispatches.iter().map(|module| module.wgsl.len()).max();
-        bytes.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(0)
+        self.dispatches.first().map_or(0, |module| u32::try_from(module.wgsl.len()).unwrap_or(u32::MAX))
     }
 }
 
@@ -174,14 +166,7 @@ fn touch(gpu: &Gpu, nothing: &Nothing<'_>, code: &Code<'_>) -> Result<(), Backen
             // What is made on a device that is gone is called invalid.
             gpu.check(&during)?;
         }
-        let index = sent?;
-        let start = Instant::now();
-        while !gpu.poll(Some((Some(index.clone()), WAIT))) {
-            gpu.faults.check(&gpu.info.name, &during)?;
-            if start.elapsed() > PATIENCE {
-                return Err(gpu.failure(&during, format!("no answer for {} s", PATIENCE.as_secs())));
-            }
-        }
+        gpu.wait_for(&sent?, &during)?;
         gpu.faults.check(&gpu.info.name, &during)?;
     }
     Ok(())
