@@ -55,6 +55,7 @@ fn main() -> Result<()> {
     if let Some(path) = &arguments.profile {
         return Ok(wgrad_examples::profile_step(&device, &model(), path)?);
     }
+    wgrad_examples::make_folder(&arguments.out)?;
     let mut accuracies = vec![];
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
         let (history, test) = train(&device, seed, arguments.epochs, arguments.plan, Progress::Auto)?;
@@ -115,7 +116,6 @@ fn train(device: &Device, seed: u64, epochs: u32, plan: bool, progress: Progress
 
 /// Writes a history as a picture and as tables.
 fn save(history: &History, out: &Path) -> Result<()> {
-    std::fs::create_dir_all(out)?;
     history.save_svg(out.join("digits.svg"))?;
     history.save_csv(out.join("digits.csv"))?;
     history.save_json(out.join("digits.json"))?;
@@ -135,6 +135,7 @@ mod tests {
         assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
         assert!(test.accuracy.unwrap() > 0.8, "{test}");
         let out = std::env::temp_dir().join(format!("wgrad-digits-{}", std::process::id()));
+        wgrad_examples::make_folder(&out).unwrap();
         save(&history, &out).unwrap();
         assert!(std::fs::read_to_string(out.join("digits.svg")).unwrap().contains("validation"));
         std::fs::remove_dir_all(out).unwrap();

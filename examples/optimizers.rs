@@ -55,6 +55,7 @@ fn main() -> Result<()> {
 
 /// Runs all of them, and gives the files with the pictures.
 fn compare(device: &Device, arguments: &Arguments) -> Result<[PathBuf; 2]> {
+    wgrad_examples::make_folder(&arguments.out)?;
     let data = wgrad_examples::digits()?;
     println!(
         "{:<16} {:>23} {:>9} {:>9} {:>19}",
@@ -79,7 +80,6 @@ fn compare(device: &Device, arguments: &Arguments) -> Result<[PathBuf; 2]> {
         println!("{:>10} {:>8.1e}", bowl.1, height(points.last().copied().unwrap_or_default()));
         paths.push((format!("{name}, rate {}", bowl.1), points));
     }
-    std::fs::create_dir_all(&arguments.out).with_context(|| arguments.out.display().to_string())?;
     let files = ["losses.svg", "bowl.svg"].map(|file| Path::new(&arguments.out).join(file));
     plots::losses(&files[0], &panels)?;
     plots::descents(&files[1], &paths)?;

@@ -10,6 +10,7 @@ pub mod surface;
 
 use std::path::Path;
 
+use anyhow::Context;
 use wgrad::data::{DataError, Dataset, read_csv};
 use wgrad::loss::Loss;
 use wgrad::nn::Module;
@@ -28,6 +29,15 @@ pub const DIGITS_TRAIN_ROWS: usize = 1437;
 pub fn digits() -> Result<(Dataset, Dataset), DataError> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/digits.csv");
     Dataset::from_labelled_table(&read_csv(file)?, 10)?.scaled(1.0 / 16.0)?.split_at(DIGITS_TRAIN_ROWS)
+}
+
+/// Makes the folder for what an example writes, before it computes anything for it.
+///
+/// # Errors
+/// If that is not possible, with the folder's name and what to do.
+pub fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder '{}'; name another one with --out", folder.display()))
 }
 
 /// Prints how long each dispatch takes when a classifier of digits makes a step, and writes the trace of some steps to a file.
