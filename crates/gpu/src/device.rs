@@ -1,7 +1,7 @@
 //! Open devices.
 
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use wgrad_core::plan::{Backend, BackendError, Limits, Plan, PrepareOptions, Session, Target};
 
@@ -15,6 +15,7 @@ use crate::session::GpuSession;
 use crate::staging;
 use crate::table::{AdapterClass, Table};
 use crate::table_text::TableError;
+use crate::tend::Door;
 use crate::unplug;
 
 /// Loop iterations after which no invocation is trusted, on any adapter: lavapipe silently stops at 65,535.
@@ -67,8 +68,8 @@ pub(crate) struct Gpu {
     pub(crate) info: DeviceInfo,
     pub(crate) features: Vec<String>,
     pub(crate) faults: Arc<Faults>,
-    /// Held for reading while wgpu looks after finished work, for writing while nobody else may: see [`Gpu::ask`].
-    pub(crate) tending: RwLock<()>,
+    /// Admits threads that look after finished work.
+    pub(crate) door: Door,
     pub(crate) capabilities: Capabilities,
     /// Seconds of a tick of the device's clock, if it has one that may be read.
     pub(crate) tick_seconds: Option<f64>,
@@ -237,7 +238,7 @@ impl GpuBackend {
             info,
             features,
             faults,
-            tending: RwLock::new(()),
+            door: Door::default(),
             capabilities,
             tick_seconds,
             kept,

@@ -1,14 +1,11 @@
 //! Failures of the device as values: error scopes where work can wait for them, callbacks for everything else.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wgrad_core::plan::BackendError;
 
 use crate::device::Gpu;
-use crate::read::PATIENCE;
-use crate::submit::WAIT;
 
 /// Time for a device that refused to say that it is lost.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -48,7 +45,7 @@ impl Faults {
     }
 
     /// Whether there is an error that nobody was told of yet.
-    fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
@@ -101,70 +98,5 @@ impl Gpu {
             }
         }
         Ok(value)
-    }
-
-    /// Lets the device make progress, waiting at most the given time for a submission, or for all. A driver that dies while it is
-    /// waited for makes wgpu panic; that becomes the loss of the device, as does a submission that was refused without a reason: wgpu
-    /// says nothing else of it until all work before has ended. False if the time was too short.
-    pub(crate) fn poll(&self, wait: Option<(Option<wgpu::SubmissionIndex>, Duration)>) -> bool {
-        self.in_turn(|| {
-            let _tending = self.tending.read().unwrap_or_else(PoisonError::into_inner);
-            self.poll_alone(wait)
-        })
-    }
-
-    /// Waits for a submission as long as the device is there, and works on it for no more than [`PATIENCE`].
-    pub(crate) fn wait_for(&self, index: &wgpu::SubmissionIndex, during: &str) -> Result<(), BackendError> {
-        let start = Instant::now();
-        while !self.poll(Some((Some(index.clone()), WAIT))) {
-            self.faults.check(&self.info.name, during)?;
-            if start.elapsed() > PATIENCE {
-                return Err(self.failure(during, format!("no answer for {} s", PATIENCE.as_secs())));
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends work to the device.
-    pub(crate) fn send<const N: usize>(&self, work: [wgpu::CommandBuffer; N]) -> wgpu::SubmissionIndex {
-        self.in_turn(|| {
-            // wgpu looks after finished work whenever it is given more.
-            let _tending = self.tending.read().unwrap_or_else(PoisonError::into_inner);
-            self.queue.submit(work)
-        })
-    }
-
-    /// Looks, without waiting, whether the device took a submission: one that is gone while it has work swallows more of it, and tells only
-    /// when asked about that very submission. Left out while another thread tends the device, because wgpu panics if that finds the
-    /// submission finished between two looks of this one; whoever waits for the submission later is told then.
-    pub(crate) fn ask(&self, submission: &wgpu::SubmissionIndex) {
-        self.in_turn(|| {
-            if let Ok(_alone) = self.tending.try_write() {
-                self.poll_alone(Some((Some(submission.clone()), Duration::ZERO)));
-            }
-        });
-    }
-
-    fn poll_alone(&self, wait: Option<(Option<wgpu::SubmissionIndex>, Duration)>) -> bool {
-        let poll = match wait {
-            Some((submission_index, timeout)) => wgpu::PollType::Wait { submission_index, timeout: Some(timeout) },
-            None => wgpu::PollType::Poll,
-        };
-        match catch_unwind(AssertUnwindSafe(|| self.device.poll(poll))) {
-            Ok(Ok(_)) => true,
-            Ok(Err(wgpu::PollError::Timeout)) => false,
-            Ok(Err(wgpu::PollError::WrongSubmissionIndex(..))) => {
-                if !self.faults.is_waiting() {
-                    // The callback, which has the driver's words, comes first if it comes.
-                    self.poll_alone(Some((None, LAST_WORDS)));
-                    self.faults.lose("it takes no more work".to_owned());
-                }
-                true
-            }
-            Err(_) => {
-                self.faults.lose("the driver failed while it was waited for".to_owned());
-                true
-            }
-        }
     }
 }

@@ -36,6 +36,7 @@ mod submit;
 mod table;
 mod table_text;
 mod template;
+mod tend;
 mod turn;
 mod unplug;
 mod warm;

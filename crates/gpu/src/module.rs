@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wgrad_core::plan::{BackendError, BufferId, Dispatch, Kind, Plan};
+use wgrad_core::plan::{BackendError, BufferId, Dispatch, Kind, Placement, Plan};
 
 use crate::choice::Choice;
 use crate::emit::Shared;
@@ -99,8 +99,10 @@ pub fn modules(plan: &Plan, capabilities: &Capabilities) -> Result<Vec<Vec<Modul
                 .map(move |piece| (position, piece))
         };
         let pieces: Vec<(usize, Dispatch)> = entry.dispatches.iter().enumerate().flat_map(pieces).collect();
-        let stagings = staging::stage(&plan.buffers, pieces.iter().map(|(_, piece)| piece), rows);
-        for ((position, dispatch), staging) in pieces.iter().zip(stagings) {
+        let in_order: Vec<&Dispatch> = pieces.iter().map(|(_, piece)| piece).collect();
+        let placements = Placement::of(&in_order, &plan.buffers, rows);
+        for ((position, dispatch), placement) in pieces.iter().zip(placements) {
+            let staging = Staging { texture: staging::position(&plan.buffers), placement };
             let kernels = dispatch.kernels.iter().map(|k| k.label.as_str()).collect::<Vec<_>>().join(" | ");
             let label = format!("{}/{position}: {kernels}", entry.name);
             let module = module(&staging.moved(dispatch), staging, capabilities, label.clone()).map_err(|detail| {

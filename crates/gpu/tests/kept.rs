@@ -113,7 +113,7 @@ fn sessions_of_many_kernels_compute() {
         log::set_max_level(log::LevelFilter::Debug);
     }
     let mut powers_of_two = BTreeSet::new();
-    for rows in [32, 64] {
+    for rows in [32, 96] {
         let options = GpuOptions { compiling_devices: devices, ..GpuOptions::default() };
         let backend = GpuBackend::open_with(&Selector::default(), options).expect("opened before");
         let types = [TensorType::f32([rows, 96]), TensorType::f32([96, 128]), TensorType::f32([128, 96])];

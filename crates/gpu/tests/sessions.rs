@@ -180,6 +180,34 @@ fn threads_share_a_device() {
     });
 }
 
+/// Waits of threads that share a device end at any time, those for work that takes longer than they last, too.
+#[test]
+fn threads_wait_for_long_work_on_one_device() {
+    let Some(backend) = backend() else { return };
+    let types = [TensorType::f32([256, 256])];
+    let squares = program(&types, |_, x| Ok(vec![(0..8).try_fold(x[0], |x, _| x.matmul(x)?.tanh())?]));
+    let plan = lower(&squares, backend.target()).expect("a plan");
+    let (entry, result) = (EntryId::from_index(0), Source::Fetch(EntryId::from_index(0), 0));
+    let values = floats(256 * 256, 7);
+    let computed = std::thread::scope(|scope| {
+        let compute = |_| {
+            let (backend, plan, values) = (&backend, plan.clone(), &values);
+            scope.spawn(move || {
+                let mut session = backend.session(plan, PrepareOptions::default()).expect("a session");
+                let mut once = || {
+                    session.run(entry, &[HostSlice::F32(values)]).expect("a run");
+                    session.read(result).expect("a value")
+                };
+                (0..10).map(|_| once()).collect::<Vec<_>>()
+            })
+        };
+        let threads: Vec<_> = (0..4).map(compute).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
+    });
+    assert_eq!(computed.len(), 40);
+    assert!(computed.iter().all(|values| *values == computed[0]), "every run has the same bits");
+}
+
 /// A plan that is too large for the device fails with words when it is prepared.
 #[test]
 fn too_large_a_buffer_is_an_error() {

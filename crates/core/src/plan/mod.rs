@@ -16,6 +16,7 @@ mod cost;
 mod kernel;
 mod memory;
 mod pieces;
+mod placing;
 mod staging;
 mod target;
 mod text;
@@ -31,6 +32,7 @@ pub use kernel::{
     Guard, Index, Inst, Kernel, Kind, Level, MatMul, Matrix, Operand, RowRef, Scatter, Store, Term, ValueId,
 };
 pub use memory::{MemoryReport, MemoryRow};
+pub use placing::{Placed, Placement};
 pub(crate) use staging::rows_for;
 pub use staging::{Panel, STAGING_PITCH_WORDS, STAGING_ROW_WORDS, Staged};
 pub use target::{LimitExceeded, Limits, PlanError, Target};

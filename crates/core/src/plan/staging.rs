@@ -63,6 +63,14 @@ impl Staged {
         let words = self.len.next_power_of_two();
         if words < PANEL_COLUMNS_MIN { PANEL_COLUMNS_MIN } else { words }
     }
+
+    /// Both in one range, if they touch and neither is a panel.
+    pub(super) fn union(&self, other: &Self) -> Option<Self> {
+        let (start, end) = (self.start.min(other.start), (self.start + self.len).max(other.start + other.len));
+        let touch = self.buffer == other.buffer && end - start <= self.len + other.len;
+        let len = end - start;
+        (touch && self.panel.is_none() && other.panel.is_none()).then_some(Self { start, len, ..*self })
+    }
 }
 
 /// What is known of the reads of a buffer, from the first word to the last.
@@ -186,8 +194,8 @@ impl Target {
     }
 }
 
-/// Rows of a staging texture that serves entries of dispatches, within a limit: as many as what is staged in an entry takes together, so
-/// that what is read twice can stay.
+/// Rows of a staging texture that serves entries of dispatches, within a limit: as many as what is staged in an entry takes together,
+/// ranges that touch as one, so that what is read twice can stay.
 pub(crate) fn rows_for<'a>(
     entries: impl Iterator<Item = &'a [Dispatch]>,
     buffers: &[Buffer],
@@ -199,9 +207,17 @@ pub(crate) fn rows_for<'a>(
             .flat_map(|dispatch| dispatch.pieces(buffers, rows_max))
             .flat_map(|piece| piece.staged(buffers, rows_max))
             .collect();
-        staged.sort_unstable();
+        // Ranges of one buffer one after another, panels by themselves.
+        staged.sort_unstable_by_key(|staged| (staged.panel, *staged));
         staged.dedup();
-        staged.iter().map(Staged::rows).sum::<usize>()
+        let mut together: Vec<Staged> = vec![];
+        for staged in staged {
+            match together.last_mut().and_then(|last| last.union(&staged).map(|union| (last, union))) {
+                Some((last, union)) => *last = union,
+                None => together.push(staged),
+            }
+        }
+        together.iter().map(Staged::rows).sum::<usize>()
     };
     entries.map(of_entry).max().unwrap_or(0).min(rows_max)
 }
