@@ -15,6 +15,7 @@ mod hyperparameter;
 mod moments;
 mod number;
 mod options;
+mod parameter_group;
 mod rows;
 mod rule;
 mod schedules;
@@ -30,9 +31,8 @@ pub use muon::MuonScale;
 pub use nesterov::NesterovVelocity;
 pub use newton::NewtonSolver;
 pub use number::{HostNumber, Now, Number, Varies};
-pub use options::{
-    Average, Clip, GradientNoise, Lookahead, Moment, Optimization, ParameterGroup, Treatment, matches_pattern,
-};
+pub use options::{Average, Clip, GradientNoise, Lookahead, Moment, Optimization};
+pub use parameter_group::{ParameterGroup, Treatment, matches_pattern};
 pub use rule::{Base, Group, GroupValues, Member, NewValues, Operands, Slot, SlotShape, UpdateRule, running};
 pub use schedules::Schedules;
 pub use swats::SwatsScope;

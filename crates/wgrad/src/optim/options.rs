@@ -2,7 +2,9 @@
 //! happens around it.
 
 use crate::Error;
-use crate::optim::{Hyperparameter, Optimizer, Range, Schedules, UpdateRule};
+use crate::optim::{
+    Hyperparameter, Optimizer, ParameterGroup, Range, Schedules, Treatment, UpdateRule, matches_pattern,
+};
 
 /// An optimizer with everything around it. An optimizer alone turns into one by `.into()`.
 ///
@@ -45,49 +47,6 @@ pub struct Optimization {
     /// Whether a step on gradients that are not finite, or to a solution that is not ([`Newton`](crate::optim::Newton)), leaves
     /// parameters and state as they are and is counted; schedules and corrections of means go on; false.
     pub skip_non_finite: bool,
-}
-
-/// Parameters that are treated otherwise than the rest.
-///
-/// ```
-/// use wgrad::optim::{AdamW, Optimization, ParameterGroup, Schedules, Sgd};
-///
-/// let groups = vec![
-///     ParameterGroup::frozen("layers.0.*"),
-///     ParameterGroup::with("*.bias", Sgd::default(), Schedules::default()),
-/// ];
-/// let optimization = Optimization { groups, ..Optimization::new(AdamW::default()) };
-/// // The first that matches counts. Class 0 is the rest.
-/// assert_eq!(optimization.class_of("layers.0.bias"), None);
-/// assert_eq!(optimization.class_of("layers.1.bias"), Some(1));
-/// assert_eq!(optimization.class_of("layers.1.weight"), Some(0));
-/// ```
-#[derive(Debug, Clone, PartialEq)]
-pub struct ParameterGroup {
-    /// Names of the parameters: see [`matches_pattern`].
-    pub pattern: String,
-    /// What is done with them.
-    pub treatment: Treatment,
-}
-
-/// What is done with the parameters of a group.
-///
-/// ```
-/// use wgrad::optim::{ParameterGroup, Schedules, Sgd, Treatment};
-///
-/// let slow = Sgd { learning_rate: 1e-5, ..Sgd::default() };
-/// let treatment = Treatment::Optimize(slow.into(), Schedules::default());
-/// let group = ParameterGroup { pattern: "body.*".to_owned(), treatment };
-/// assert_eq!(group, ParameterGroup::with("body.*", slow, Schedules::default()));
-/// assert_eq!(ParameterGroup::frozen("body.*").treatment, Treatment::Frozen);
-/// ```
-#[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there are as many as groups of parameters")]
-pub enum Treatment {
-    /// They stay as they are, and no gradient is computed for them.
-    Frozen,
-    /// They have an optimizer and schedules of their own.
-    Optimize(Optimizer, Schedules),
 }
 
 /// A bound on the gradients.
@@ -404,43 +363,6 @@ impl Optimization {
     pub fn scalars_f32(&self, moment: Moment) -> Vec<f32> {
         self.scalars_at(moment).into_iter().map(|v| v as f32).collect()
     }
-}
-
-impl ParameterGroup {
-    /// Parameters that stay as they are.
-    pub fn frozen(pattern: impl Into<String>) -> Self {
-        Self { pattern: pattern.into(), treatment: Treatment::Frozen }
-    }
-
-    /// Parameters with an optimizer of their own.
-    pub fn with(pattern: impl Into<String>, optimizer: impl Into<Optimizer>, schedules: Schedules) -> Self {
-        Self { pattern: pattern.into(), treatment: Treatment::Optimize(optimizer.into(), schedules) }
-    }
-}
-
-/// Whether a name matches a pattern, in which `*` stands for any characters, none included: `layers.0.*`, `*.bias`.
-///
-/// ```
-/// use wgrad::optim::matches_pattern;
-///
-/// assert!(matches_pattern("layers.*.weight", "layers.0.weight"));
-/// assert!(matches_pattern("*", "layers.0.weight"));
-/// // A pattern is the whole name, not a part of it.
-/// assert!(!matches_pattern("weight", "layers.0.weight"));
-/// ```
-pub fn matches_pattern(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 #[cfg(test)]
