@@ -1,20 +1,19 @@
 //! Runs with each dispatch timed: by the device's clock where it has one, else by the host's.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wgrad_core::plan::{BackendError, Clock, DispatchTime, EntryPlan, RunTimes};
 
 use crate::device::Gpu;
 use crate::form::Form;
-use crate::read::{Mapping, PATIENCE};
+use crate::read::Mapping;
 use crate::step::Step;
+use crate::submit::WAIT;
 
 /// What a run is doing meanwhile, for errors.
 const DURING: &str = "timing a run";
 /// Dispatches timed through one set of queries, which may have two queries for each and 4096 in all.
 const SET_DISPATCHES: usize = 2048;
-/// How long a blocking wait sleeps before it looks whether the device is still there.
-const WAIT: Duration = Duration::from_millis(500);
 /// Bytes of a timestamp.
 const TICK_BYTES: u64 = 8;
 
@@ -131,23 +130,11 @@ fn by_host(gpu: &Gpu, steps: &[Step]) -> Result<Vec<[f64; 2]>, BackendError> {
             step.encode(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
             gpu.send([encoder.finish()])
         });
-        wait(gpu, &submission)?;
+        gpu.wait_for(&submission, DURING)?;
         spans.push([start, Instant::now()].map(|at| at.duration_since(begin).as_secs_f64()));
     }
     gpu.check(DURING)?;
     Ok(spans)
-}
-
-/// Waits for a submission, as long as the device is there.
-fn wait(gpu: &Gpu, submission: &wgpu::SubmissionIndex) -> Result<(), BackendError> {
-    let start = Instant::now();
-    while !gpu.poll(Some((Some(submission.clone()), WAIT))) {
-        gpu.faults.check(&gpu.info.name, DURING)?;
-        if start.elapsed() > PATIENCE {
-            return Err(gpu.failure(DURING, format!("no answer for {} s", PATIENCE.as_secs())));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
