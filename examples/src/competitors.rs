@@ -36,7 +36,7 @@ pub fn competitors() -> Vec<Competitor> {
     };
     let wrapped = Competitor {
         name: "lookahead(adam)".to_owned(),
-        family: Optimization::PAGE.family,
+        family: Optimization::PAGES[0].family,
         digits: Some(lookahead(0.005)),
         bowl: lookahead(0.3),
     };

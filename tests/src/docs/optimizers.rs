@@ -21,10 +21,6 @@ Numbers that a formula needs are computed on the host in double precision and ro
 every step (by the momentum or the weight decay only where a schedule drives it); the others are constants of the program.
 ";
 
-/// What is around an optimizer, in the order of the document.
-const AROUND_TYPES: [&str; 7] =
-    ["Optimization", "ParameterGroup", "Treatment", "GradientNoise", "Clip", "Lookahead", "Average"];
-
 /// The whole document. What the sources lack is added to the errors.
 pub(super) fn text(errors: &mut Vec<String>) -> String {
     let mut text = HEAD.to_owned() + "\n";
@@ -156,8 +152,8 @@ fn number(number: &HostNumber) -> String {
 
 fn around(errors: &mut Vec<String>) -> String {
     let mut text = "\n## Around an optimizer\n".to_owned();
-    for name in AROUND_TYPES {
-        match Definition::read(Optimization::PAGE.file, Optimization::PAGE.text, name) {
+    for Page { name, file, text: source, .. } in Optimization::PAGES {
+        match Definition::read(file, source, name) {
             Err(error) => errors.push(error),
             Ok(definition) => {
                 text += &format!("\n### {name}\n\n{}\n", definition.about.join("\n\n"));

@@ -130,14 +130,25 @@ optimizers! {
     }
 }
 
-impl Optimization {
-    /// The source of what is around an optimizer.
-    pub const PAGE: Page = Page {
-        family: "Around an optimizer",
-        name: "Optimization",
-        file: "crates/wgrad/src/optim/options.rs",
-        text: include_str!("options.rs"),
+/// Makes the pages of what is around an optimizer from the names of its types, file by file.
+macro_rules! around {
+    ($($file:ident { $($Type:ident),+ })+) => {
+        impl Optimization {
+            /// The source of every type around an optimizer, this one first.
+            pub const PAGES: &[Page] = &[$($(Page {
+                family: "Around an optimizer",
+                name: stringify!($Type),
+                file: concat!("crates/wgrad/src/optim/", stringify!($file), ".rs"),
+                text: include_str!(concat!(stringify!($file), ".rs")),
+            },)+)+];
+        }
     };
+}
+
+around! {
+    options { Optimization }
+    parameter_group { ParameterGroup, Treatment }
+    options { GradientNoise, Clip, Lookahead, Average }
 }
 
 impl Optimizer {
