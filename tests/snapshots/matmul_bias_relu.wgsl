@@ -2,7 +2,7 @@
 //
 // Written for hardware without subgroups: matmul_tile_32.
 // Started as 8 x 1 workgroups of 64 invocations, with these words:
-//   8 8 0 0 | 100 50 30 30 | 50 0 3000 100 | 50 4 2 4500
+//   8 8 0 0 | 100 50 30 30 | 50 0 3000 4 | 2 4500
 // The plan, with the buffers named as below:
 //   matmul nn %3 %6 over [100, 50], [100x30x50] b0+0 / 30 · b0+3000 / 50
 //     v0 = product
@@ -43,12 +43,10 @@ fn part_0(group: u32, lane: u32, at: u32) {
     let n12 = args[at + 3u].x;
     let n13 = args[at + 3u].y;
     let n14 = args[at + 3u].z;
-    let n15 = args[at + 3u].w;
-    let n16 = args[at + 4u].x;
-    let tile_j = group % n14;
-    let tile_r = group / n14;
-    let tile_i = tile_r % n13;
-    let z = tile_r / n13;
+    let tile_j = group % n12;
+    let tile_r = group / n12;
+    let tile_i = tile_r % n11;
+    let z = tile_r / n11;
     let k_start = 0u;
     let k_end = n6;
     let a_at = n9;
@@ -186,9 +184,9 @@ fn part_0(group: u32, lane: u32, at: u32) {
         workgroupBarrier();
     }
     let jc0 = min((j0 + column * 4u + 0u), (n5 - 1u) & 0xfffffffcu);
-    let v1_c0 = get_vec4f_b0(n15 + min(jc0 + 0u, n5 - 1u));
+    let v1_c0 = get_vec4f_b0(n13 + min(jc0 + 0u, n5 - 1u));
     if ((j0 + column * 4u + 0u) < n5) {
-        let at0_0_0 = n16 + (z * n11 + (i0 + row * 4u + 0u)) * n12 + (j0 + column * 4u + 0u);
+        let at0_0_0 = n14 + (z * n4 + (i0 + row * 4u + 0u)) * n5 + (j0 + column * 4u + 0u);
         if ((i0 + row * 4u + 0u) < n4) {
             let v2_0_0 = acc0_0 + v1_c0;
             let v3_0_0 = relu_vec4f(v2_0_0);
@@ -197,7 +195,7 @@ fn part_0(group: u32, lane: u32, at: u32) {
             if ((j0 + column * 4u + 0u) + 2u < n5) { put_f32_b1(at0_0_0 + 2u, (v3_0_0).z); }
             if ((j0 + column * 4u + 0u) + 3u < n5) { put_f32_b1(at0_0_0 + 3u, (v3_0_0).w); }
         }
-        let at0_1_0 = at0_0_0 + n12;
+        let at0_1_0 = at0_0_0 + n5;
         if ((i0 + row * 4u + 1u) < n4) {
             let v2_1_0 = acc1_0 + v1_c0;
             let v3_1_0 = relu_vec4f(v2_1_0);
@@ -206,7 +204,7 @@ fn part_0(group: u32, lane: u32, at: u32) {
             if ((j0 + column * 4u + 0u) + 2u < n5) { put_f32_b1(at0_1_0 + 2u, (v3_1_0).z); }
             if ((j0 + column * 4u + 0u) + 3u < n5) { put_f32_b1(at0_1_0 + 3u, (v3_1_0).w); }
         }
-        let at0_2_0 = at0_1_0 + n12;
+        let at0_2_0 = at0_1_0 + n5;
         if ((i0 + row * 4u + 2u) < n4) {
             let v2_2_0 = acc2_0 + v1_c0;
             let v3_2_0 = relu_vec4f(v2_2_0);
@@ -215,7 +213,7 @@ fn part_0(group: u32, lane: u32, at: u32) {
             if ((j0 + column * 4u + 0u) + 2u < n5) { put_f32_b1(at0_2_0 + 2u, (v3_2_0).z); }
             if ((j0 + column * 4u + 0u) + 3u < n5) { put_f32_b1(at0_2_0 + 3u, (v3_2_0).w); }
         }
-        let at0_3_0 = at0_2_0 + n12;
+        let at0_3_0 = at0_2_0 + n5;
         if ((i0 + row * 4u + 3u) < n4) {
             let v2_3_0 = acc3_0 + v1_c0;
             let v3_3_0 = relu_vec4f(v2_3_0);

@@ -2,7 +2,7 @@
 //
 // Written for hardware without subgroups: matmul_tile_32.
 // Started as 5 x 1 workgroups of 64 invocations, with these words:
-//   5 5 0 0 | 16 16 40000 8192 | 16 16 0 640000 | 16 16 5 1 | 1
+//   5 5 0 0 | 16 16 40000 8192 | 16 16 0 640000 | 5 1 1
 // The plan, with the buffers named as below:
 //   matmul tn %2 over [5, 16, 16], [16x40000x16] b0+0 / 16 transposed · b0+640000 / 16 in 5 partial sums
 //     v0 = product
@@ -28,12 +28,10 @@ fn part_0(group: u32, lane: u32, at: u32) {
     let n13 = args[at + 3u].y;
     let n14 = args[at + 3u].z;
     let n15 = args[at + 3u].w;
-    let n16 = args[at + 4u].x;
-    let n17 = args[at + 4u].y;
-    let tile_j = group % n16;
-    let tile_r = group / n16;
-    let tile_i = tile_r % n15;
-    let z = tile_r / n15;
+    let tile_j = group % n14;
+    let tile_r = group / n14;
+    let tile_i = tile_r % n13;
+    let z = tile_r / n13;
     let k_start = z * n7;
     let k_end = min(n6, k_start + n7);
     let a_at = n10;
@@ -131,19 +129,19 @@ fn part_0(group: u32, lane: u32, at: u32) {
         workgroupBarrier();
     }
     if ((j0 + column * 4u + 0u) < n5) {
-        let at0_0_0 = n17 + (z * n12 + (i0 + row * 4u + 0u)) * n13 + (j0 + column * 4u + 0u);
+        let at0_0_0 = n15 + (z * n4 + (i0 + row * 4u + 0u)) * n5 + (j0 + column * 4u + 0u);
         if ((i0 + row * 4u + 0u) < n4) {
             put_vec4f_b1(at0_0_0, acc0_0);
         }
-        let at0_1_0 = at0_0_0 + n13;
+        let at0_1_0 = at0_0_0 + n5;
         if ((i0 + row * 4u + 1u) < n4) {
             put_vec4f_b1(at0_1_0, acc1_0);
         }
-        let at0_2_0 = at0_1_0 + n13;
+        let at0_2_0 = at0_1_0 + n5;
         if ((i0 + row * 4u + 2u) < n4) {
             put_vec4f_b1(at0_2_0, acc2_0);
         }
-        let at0_3_0 = at0_2_0 + n13;
+        let at0_3_0 = at0_2_0 + n5;
         if ((i0 + row * 4u + 3u) < n4) {
             put_vec4f_b1(at0_3_0, acc3_0);
         }

@@ -2,7 +2,7 @@
 //
 // Written for hardware without subgroups: matmul_small.
 // Started as 1 x 1 workgroups of 64 invocations, with these words:
-//   1 1 0 0 | 5 3 6 6 | 3 0 32 5 | 3 5 3 0 | 15
+//   1 1 0 0 | 5 3 6 6 | 3 0 32 5 | 3 0 15
 // The plan, with the buffers named as below:
 //   matmul nn %2 %2 over [5, 3], [5x6x3] b0+0 / 6 · b0+32 / 3
 //     v0 = product
@@ -26,16 +26,14 @@ fn part_0(group: u32, lane: u32, at: u32) {
     let n12 = args[at + 3u].x;
     let n13 = args[at + 3u].y;
     let n14 = args[at + 3u].z;
-    let n15 = args[at + 3u].w;
-    let n16 = args[at + 4u].x;
-    let count = n16;
+    let count = n14;
     let size = 64u;
     let item = group * size + lane;
     if (item < count) {
-        let tile_j = item % n14;
-        let tile_r = item / n14;
-        let tile_i = tile_r % n13;
-        let z = tile_r / n13;
+        let tile_j = item % n12;
+        let tile_r = item / n12;
+        let tile_i = tile_r % n11;
+        let z = tile_r / n11;
         let k_start = 0u;
         let k_end = n6;
         let a_at = n9;
@@ -66,7 +64,7 @@ fn part_0(group: u32, lane: u32, at: u32) {
             let a0 = get_f32_b0(a_at + i0 * n7 + p);
             acc0_0 += a0 * b0;
         }
-        let at0_0_0 = n15 + (z * n11 + (i_first + 0u)) * n12 + (j_first + 0u);
+        let at0_0_0 = n13 + (z * n4 + (i_first + 0u)) * n5 + (j_first + 0u);
         put_f32_b1(at0_0_0, acc0_0);
     }
 }

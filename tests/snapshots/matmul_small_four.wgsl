@@ -2,7 +2,7 @@
 //
 // Written for hardware without subgroups: matmul_small_four.
 // Started as 1 x 1 workgroups of 64 invocations, with these words:
-//   1 1 0 0 | 9 8 8 8 | 8 0 72 9 | 8 9 2 0 | 18
+//   1 1 0 0 | 9 8 8 8 | 8 0 72 9 | 2 0 18
 // The plan, with the buffers named as below:
 //   matmul nn %2 %2 over [9, 8], [9x8x8] b0+0 / 8 · b0+72 / 8
 //     v0 = product
@@ -26,16 +26,14 @@ fn part_0(group: u32, lane: u32, at: u32) {
     let n12 = args[at + 3u].x;
     let n13 = args[at + 3u].y;
     let n14 = args[at + 3u].z;
-    let n15 = args[at + 3u].w;
-    let n16 = args[at + 4u].x;
-    let count = n16;
+    let count = n14;
     let size = 64u;
     let item = group * size + lane;
     if (item < count) {
-        let tile_j = item % n14;
-        let tile_r = item / n14;
-        let tile_i = tile_r % n13;
-        let z = tile_r / n13;
+        let tile_j = item % n12;
+        let tile_r = item / n12;
+        let tile_i = tile_r % n11;
+        let z = tile_r / n11;
         let k_start = 0u;
         let k_end = n6;
         let a_at = n9;
@@ -63,7 +61,7 @@ fn part_0(group: u32, lane: u32, at: u32) {
         }
         for (var p = max(k_start, k_whole); p < k_end; p += 1u) {
         }
-        let at0_0_0 = n15 + (z * n11 + (i_first + 0u)) * n12 + (j_first + 0u);
+        let at0_0_0 = n13 + (z * n4 + (i_first + 0u)) * n5 + (j_first + 0u);
         put_vec4f_b1(at0_0_0, acc0_0);
     }
 }

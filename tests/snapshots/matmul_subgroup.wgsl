@@ -2,7 +2,7 @@
 //
 // Written for software driver with subgroups of 8: matmul_subgroup.
 // Started as 4 x 1 workgroups of 8 invocations, with these words:
-//   4 4 0 0 | 64 64 64 64 | 64 0 4096 64 | 64 2 2 0 | 2
+//   4 4 0 0 | 64 64 64 64 | 64 0 4096 2 | 2 0 2
 // A browser wants the line `enable subgroups;` before the code; naga does not know it.
 // The plan, with the buffers named as below:
 //   matmul nn %2 %2 over [64, 64], [64x64x64] b0+0 / 64 · b0+4096 / 64
@@ -27,12 +27,10 @@ fn part_0(group: u32, lane: u32, at: u32) {
     let n12 = args[at + 3u].x;
     let n13 = args[at + 3u].y;
     let n14 = args[at + 3u].z;
-    let n15 = args[at + 3u].w;
-    let n16 = args[at + 4u].x;
     let z = 0u;
-    let band = group / (n13 * n16) * n16;
-    let in_band = group % (n13 * n16);
-    let band_width = min(n16, n14 - band);
+    let band = group / (n11 * n14) * n14;
+    let in_band = group % (n11 * n14);
+    let band_width = min(n14, n12 - band);
     let tile_j = band + in_band % band_width;
     let tile_i = in_band / band_width;
     let k_start = 0u;
@@ -249,69 +247,69 @@ fn part_0(group: u32, lane: u32, at: u32) {
         acc31_0 += s31.w * b3_0;
     }
     if (j0 < n5) {
-        let at0_0_0 = n15 + (z * n11 + (i0 + 0u)) * n12 + j0;
+        let at0_0_0 = n13 + (z * n4 + (i0 + 0u)) * n5 + j0;
         put_vec4f_b1(at0_0_0, acc0_0);
-        let at0_1_0 = at0_0_0 + n12;
+        let at0_1_0 = at0_0_0 + n5;
         put_vec4f_b1(at0_1_0, acc1_0);
-        let at0_2_0 = at0_1_0 + n12;
+        let at0_2_0 = at0_1_0 + n5;
         put_vec4f_b1(at0_2_0, acc2_0);
-        let at0_3_0 = at0_2_0 + n12;
+        let at0_3_0 = at0_2_0 + n5;
         put_vec4f_b1(at0_3_0, acc3_0);
-        let at0_4_0 = at0_3_0 + n12;
+        let at0_4_0 = at0_3_0 + n5;
         put_vec4f_b1(at0_4_0, acc4_0);
-        let at0_5_0 = at0_4_0 + n12;
+        let at0_5_0 = at0_4_0 + n5;
         put_vec4f_b1(at0_5_0, acc5_0);
-        let at0_6_0 = at0_5_0 + n12;
+        let at0_6_0 = at0_5_0 + n5;
         put_vec4f_b1(at0_6_0, acc6_0);
-        let at0_7_0 = at0_6_0 + n12;
+        let at0_7_0 = at0_6_0 + n5;
         put_vec4f_b1(at0_7_0, acc7_0);
-        let at0_8_0 = at0_7_0 + n12;
+        let at0_8_0 = at0_7_0 + n5;
         put_vec4f_b1(at0_8_0, acc8_0);
-        let at0_9_0 = at0_8_0 + n12;
+        let at0_9_0 = at0_8_0 + n5;
         put_vec4f_b1(at0_9_0, acc9_0);
-        let at0_10_0 = at0_9_0 + n12;
+        let at0_10_0 = at0_9_0 + n5;
         put_vec4f_b1(at0_10_0, acc10_0);
-        let at0_11_0 = at0_10_0 + n12;
+        let at0_11_0 = at0_10_0 + n5;
         put_vec4f_b1(at0_11_0, acc11_0);
-        let at0_12_0 = at0_11_0 + n12;
+        let at0_12_0 = at0_11_0 + n5;
         put_vec4f_b1(at0_12_0, acc12_0);
-        let at0_13_0 = at0_12_0 + n12;
+        let at0_13_0 = at0_12_0 + n5;
         put_vec4f_b1(at0_13_0, acc13_0);
-        let at0_14_0 = at0_13_0 + n12;
+        let at0_14_0 = at0_13_0 + n5;
         put_vec4f_b1(at0_14_0, acc14_0);
-        let at0_15_0 = at0_14_0 + n12;
+        let at0_15_0 = at0_14_0 + n5;
         put_vec4f_b1(at0_15_0, acc15_0);
-        let at0_16_0 = at0_15_0 + n12;
+        let at0_16_0 = at0_15_0 + n5;
         put_vec4f_b1(at0_16_0, acc16_0);
-        let at0_17_0 = at0_16_0 + n12;
+        let at0_17_0 = at0_16_0 + n5;
         put_vec4f_b1(at0_17_0, acc17_0);
-        let at0_18_0 = at0_17_0 + n12;
+        let at0_18_0 = at0_17_0 + n5;
         put_vec4f_b1(at0_18_0, acc18_0);
-        let at0_19_0 = at0_18_0 + n12;
+        let at0_19_0 = at0_18_0 + n5;
         put_vec4f_b1(at0_19_0, acc19_0);
-        let at0_20_0 = at0_19_0 + n12;
+        let at0_20_0 = at0_19_0 + n5;
         put_vec4f_b1(at0_20_0, acc20_0);
-        let at0_21_0 = at0_20_0 + n12;
+        let at0_21_0 = at0_20_0 + n5;
         put_vec4f_b1(at0_21_0, acc21_0);
-        let at0_22_0 = at0_21_0 + n12;
+        let at0_22_0 = at0_21_0 + n5;
         put_vec4f_b1(at0_22_0, acc22_0);
-        let at0_23_0 = at0_22_0 + n12;
+        let at0_23_0 = at0_22_0 + n5;
         put_vec4f_b1(at0_23_0, acc23_0);
-        let at0_24_0 = at0_23_0 + n12;
+        let at0_24_0 = at0_23_0 + n5;
         put_vec4f_b1(at0_24_0, acc24_0);
-        let at0_25_0 = at0_24_0 + n12;
+        let at0_25_0 = at0_24_0 + n5;
         put_vec4f_b1(at0_25_0, acc25_0);
-        let at0_26_0 = at0_25_0 + n12;
+        let at0_26_0 = at0_25_0 + n5;
         put_vec4f_b1(at0_26_0, acc26_0);
-        let at0_27_0 = at0_26_0 + n12;
+        let at0_27_0 = at0_26_0 + n5;
         put_vec4f_b1(at0_27_0, acc27_0);
-        let at0_28_0 = at0_27_0 + n12;
+        let at0_28_0 = at0_27_0 + n5;
         put_vec4f_b1(at0_28_0, acc28_0);
-        let at0_29_0 = at0_28_0 + n12;
+        let at0_29_0 = at0_28_0 + n5;
         put_vec4f_b1(at0_29_0, acc29_0);
-        let at0_30_0 = at0_29_0 + n12;
+        let at0_30_0 = at0_29_0 + n5;
         put_vec4f_b1(at0_30_0, acc30_0);
-        let at0_31_0 = at0_30_0 + n12;
+        let at0_31_0 = at0_30_0 + n5;
         put_vec4f_b1(at0_31_0, acc31_0);
     }
 }

@@ -2,7 +2,7 @@
 //
 // Written for hardware without subgroups: matmul_tile_32.
 // Started as 4 x 1 workgroups of 64 invocations, with these words:
-//   4 4 0 0 | 64 64 64 64 | 64 0 4096 64 | 64 2 2
+//   4 4 0 0 | 64 64 64 64 | 64 0 4096 2 | 2
 // The plan, with the buffers named as below:
 //   matmul nn %2 %2 over [64, 64], [64x64x64] b0+0 / 64 · b0+4096 / 64
 //     v0 = product
@@ -26,12 +26,10 @@ fn part_0(group: u32, lane: u32, at: u32) {
     let n11 = args[at + 2u].w;
     let n12 = args[at + 3u].x;
     let n13 = args[at + 3u].y;
-    let n14 = args[at + 3u].z;
-    let n15 = args[at + 3u].w;
-    let tile_j = group % n14;
-    let tile_r = group / n14;
-    let tile_i = tile_r % n13;
-    let z = tile_r / n13;
+    let tile_j = group % n12;
+    let tile_r = group / n12;
+    let tile_i = tile_r % n11;
+    let z = tile_r / n11;
     let k_start = 0u;
     let k_end = n6;
     let a_at = n9;
@@ -132,13 +130,13 @@ fn part_0(group: u32, lane: u32, at: u32) {
         }
         workgroupBarrier();
     }
-    let at0_0_0 = n15 + (z * n11 + (i0 + row * 4u + 0u)) * n12 + (j0 + column * 4u + 0u);
+    let at0_0_0 = n13 + (z * n4 + (i0 + row * 4u + 0u)) * n5 + (j0 + column * 4u + 0u);
     put_vec4f_b1(at0_0_0, acc0_0);
-    let at0_1_0 = at0_0_0 + n12;
+    let at0_1_0 = at0_0_0 + n5;
     put_vec4f_b1(at0_1_0, acc1_0);
-    let at0_2_0 = at0_1_0 + n12;
+    let at0_2_0 = at0_1_0 + n5;
     put_vec4f_b1(at0_2_0, acc2_0);
-    let at0_3_0 = at0_2_0 + n12;
+    let at0_3_0 = at0_2_0 + n5;
     put_vec4f_b1(at0_3_0, acc3_0);
 }
 

@@ -2,7 +2,7 @@
 //
 // Written for hardware without subgroups: matmul_tile_64.
 // Started as 64 x 1 workgroups of 64 invocations, with these words:
-//   64 64 0 0 | 512 512 512 512 | 512 0 262144 512 | 512 8 8
+//   64 64 0 0 | 512 512 512 512 | 512 0 262144 8 | 8
 // The plan, with the buffers named as below:
 //   matmul nn %2 %2 over [512, 512], [512x512x512] b0+0 / 512 · b0+262144 / 512
 //     v0 = product
@@ -26,12 +26,10 @@ fn part_0(group: u32, lane: u32, at: u32) {
     let n11 = args[at + 2u].w;
     let n12 = args[at + 3u].x;
     let n13 = args[at + 3u].y;
-    let n14 = args[at + 3u].z;
-    let n15 = args[at + 3u].w;
-    let tile_j = group % n14;
-    let tile_r = group / n14;
-    let tile_i = tile_r % n13;
-    let z = tile_r / n13;
+    let tile_j = group % n12;
+    let tile_r = group / n12;
+    let tile_i = tile_r % n11;
+    let z = tile_r / n11;
     let k_start = 0u;
     let k_end = n6;
     let a_at = n9;
@@ -200,36 +198,36 @@ fn part_0(group: u32, lane: u32, at: u32) {
         }
         workgroupBarrier();
     }
-    let at0_0_0 = n15 + (z * n11 + (i0 + row * 8u + 0u)) * n12 + (j0 + column * 8u + 0u);
-    let at0_0_1 = n15 + (z * n11 + (i0 + row * 8u + 0u)) * n12 + (j0 + column * 8u + 4u);
+    let at0_0_0 = n13 + (z * n4 + (i0 + row * 8u + 0u)) * n5 + (j0 + column * 8u + 0u);
+    let at0_0_1 = n13 + (z * n4 + (i0 + row * 8u + 0u)) * n5 + (j0 + column * 8u + 4u);
     put_vec4f_b1(at0_0_0, acc0_0);
     put_vec4f_b1(at0_0_1, acc0_1);
-    let at0_1_0 = at0_0_0 + n12;
-    let at0_1_1 = at0_0_1 + n12;
+    let at0_1_0 = at0_0_0 + n5;
+    let at0_1_1 = at0_0_1 + n5;
     put_vec4f_b1(at0_1_0, acc1_0);
     put_vec4f_b1(at0_1_1, acc1_1);
-    let at0_2_0 = at0_1_0 + n12;
-    let at0_2_1 = at0_1_1 + n12;
+    let at0_2_0 = at0_1_0 + n5;
+    let at0_2_1 = at0_1_1 + n5;
     put_vec4f_b1(at0_2_0, acc2_0);
     put_vec4f_b1(at0_2_1, acc2_1);
-    let at0_3_0 = at0_2_0 + n12;
-    let at0_3_1 = at0_2_1 + n12;
+    let at0_3_0 = at0_2_0 + n5;
+    let at0_3_1 = at0_2_1 + n5;
     put_vec4f_b1(at0_3_0, acc3_0);
     put_vec4f_b1(at0_3_1, acc3_1);
-    let at0_4_0 = at0_3_0 + n12;
-    let at0_4_1 = at0_3_1 + n12;
+    let at0_4_0 = at0_3_0 + n5;
+    let at0_4_1 = at0_3_1 + n5;
     put_vec4f_b1(at0_4_0, acc4_0);
     put_vec4f_b1(at0_4_1, acc4_1);
-    let at0_5_0 = at0_4_0 + n12;
-    let at0_5_1 = at0_4_1 + n12;
+    let at0_5_0 = at0_4_0 + n5;
+    let at0_5_1 = at0_4_1 + n5;
     put_vec4f_b1(at0_5_0, acc5_0);
     put_vec4f_b1(at0_5_1, acc5_1);
-    let at0_6_0 = at0_5_0 + n12;
-    let at0_6_1 = at0_5_1 + n12;
+    let at0_6_0 = at0_5_0 + n5;
+    let at0_6_1 = at0_5_1 + n5;
     put_vec4f_b1(at0_6_0, acc6_0);
     put_vec4f_b1(at0_6_1, acc6_1);
-    let at0_7_0 = at0_6_0 + n12;
-    let at0_7_1 = at0_6_1 + n12;
+    let at0_7_0 = at0_6_0 + n5;
+    let at0_7_1 = at0_6_1 + n5;
     put_vec4f_b1(at0_7_0, acc7_0);
     put_vec4f_b1(at0_7_1, acc7_1);
 }

@@ -4,9 +4,9 @@
 // Started as 32 x 1 workgroups of 64 invocations, with these words:
 //   1 32 0 0 | 1 128 0 0 | 0 0 0 0 | 0 0 0 0 | 0 0 0 0 | 0 0 0 0
 //   11 32 0 1 | 10 128 0 10 | 9600 10 0 0 | 0 0 0 0 | 0 0 0 0 | 0 0 0 0
-//   0 0 0 0 | 27 32 0 11 | 128 128 10 10 | 128 0 8320 128 | 128 4 4 0 | 128 0 0 0
+//   0 0 0 0 | 27 32 0 11 | 128 128 10 10 | 128 0 8320 4 | 4 0 128 0 | 0 0 0 0
 //   0 0 0 0 | 0 0 0 0 | 0 0 0 0 | 0 0 0 0 | 0 0 0 0 | 0 0 0 0
-//   0 0 0 0 | 32 32 0 27 | 10 128 128 10 | 128 0 0 10 | 128 10 32 8320 | 320
+//   32 32 0 27 | 10 128 128 10 | 128 0 0 10 | 32 8320 320
 // The plan, with the buffers named as below:
 //   rows %57 %60 over [128]
 //     v0 = f32 b0[0 + i0]
@@ -30,7 +30,7 @@
 //     v0 = product
 //     b4+8320 <- v0
 
-@group(0) @binding(0) var<uniform> args: array<vec4u, 48>;
+@group(0) @binding(0) var<uniform> args: array<vec4u, 32>;
 @group(0) @binding(1) var<storage, read> b0: array<vec4f>;
 fn get_vec4f_b0(i: u32) -> vec4f { return b0[i >> 2u]; }
 @group(0) @binding(2) var<storage, read_write> b1: array<f32>;
@@ -128,12 +128,10 @@ fn part_2(group: u32, lane: u32, at: u32) {
     let n13 = args[at + 3u].y;
     let n14 = args[at + 3u].z;
     let n15 = args[at + 3u].w;
-    let n16 = args[at + 4u].x;
-    let n17 = args[at + 4u].y;
-    let tile_j = group % n14;
-    let tile_r = group / n14;
-    let tile_i = tile_r % n13;
-    let z = tile_r / n13;
+    let tile_j = group % n12;
+    let tile_r = group / n12;
+    let tile_i = tile_r % n11;
+    let z = tile_r / n11;
     let k_start = 0u;
     let k_end = n6;
     let a_at = n9;
@@ -251,23 +249,23 @@ fn part_2(group: u32, lane: u32, at: u32) {
         workgroupBarrier();
     }
     let v2 = 0.0f;
-    let at0_0_0 = n17 + (z * n11 + (i0 + row * 4u + 0u)) * n12 + (j0 + column * 4u + 0u);
-    let v1_0_0 = get_vec4f_b6(n15 + n16 * (i0 + row * 4u + 0u) + (j0 + column * 4u + 0u));
+    let at0_0_0 = n15 + (z * n4 + (i0 + row * 4u + 0u)) * n5 + (j0 + column * 4u + 0u);
+    let v1_0_0 = get_vec4f_b6(n13 + n14 * (i0 + row * 4u + 0u) + (j0 + column * 4u + 0u));
     let v3_0_0 = select(vec4u(0u), vec4u(1u), v1_0_0 > vec4f(v2));
     let v4_0_0 = select(vec4f(v2), acc0_0, v3_0_0 != vec4u(0u));
     put_vec4f_b7(at0_0_0, v4_0_0);
-    let at0_1_0 = at0_0_0 + n12;
-    let v1_1_0 = get_vec4f_b6(n15 + n16 * (i0 + row * 4u + 1u) + (j0 + column * 4u + 0u));
+    let at0_1_0 = at0_0_0 + n5;
+    let v1_1_0 = get_vec4f_b6(n13 + n14 * (i0 + row * 4u + 1u) + (j0 + column * 4u + 0u));
     let v3_1_0 = select(vec4u(0u), vec4u(1u), v1_1_0 > vec4f(v2));
     let v4_1_0 = select(vec4f(v2), acc1_0, v3_1_0 != vec4u(0u));
     put_vec4f_b7(at0_1_0, v4_1_0);
-    let at0_2_0 = at0_1_0 + n12;
-    let v1_2_0 = get_vec4f_b6(n15 + n16 * (i0 + row * 4u + 2u) + (j0 + column * 4u + 0u));
+    let at0_2_0 = at0_1_0 + n5;
+    let v1_2_0 = get_vec4f_b6(n13 + n14 * (i0 + row * 4u + 2u) + (j0 + column * 4u + 0u));
     let v3_2_0 = select(vec4u(0u), vec4u(1u), v1_2_0 > vec4f(v2));
     let v4_2_0 = select(vec4f(v2), acc2_0, v3_2_0 != vec4u(0u));
     put_vec4f_b7(at0_2_0, v4_2_0);
-    let at0_3_0 = at0_2_0 + n12;
-    let v1_3_0 = get_vec4f_b6(n15 + n16 * (i0 + row * 4u + 3u) + (j0 + column * 4u + 0u));
+    let at0_3_0 = at0_2_0 + n5;
+    let v1_3_0 = get_vec4f_b6(n13 + n14 * (i0 + row * 4u + 3u) + (j0 + column * 4u + 0u));
     let v3_3_0 = select(vec4u(0u), vec4u(1u), v1_3_0 > vec4f(v2));
     let v4_3_0 = select(vec4f(v2), acc3_0, v3_3_0 != vec4u(0u));
     put_vec4f_b7(at0_3_0, v4_3_0);
@@ -285,16 +283,14 @@ fn part_3(group: u32, lane: u32, at: u32) {
     let n12 = args[at + 3u].x;
     let n13 = args[at + 3u].y;
     let n14 = args[at + 3u].z;
-    let n15 = args[at + 3u].w;
-    let n16 = args[at + 4u].x;
-    let count = n16;
+    let count = n14;
     let size = 64u;
     let item = group * size + lane;
     if (item < count) {
-        let tile_j = item % n14;
-        let tile_r = item / n14;
-        let tile_i = tile_r % n13;
-        let z = tile_r / n13;
+        let tile_j = item % n12;
+        let tile_r = item / n12;
+        let tile_i = tile_r % n11;
+        let z = tile_r / n11;
         let k_start = 0u;
         let k_end = n6;
         let a_at = n9;
@@ -325,7 +321,7 @@ fn part_3(group: u32, lane: u32, at: u32) {
         }
         for (var p = max(k_start, k_whole); p < k_end; p += 1u) {
         }
-        let at0_0_0 = n15 + (z * n11 + (i_first + 0u)) * n12 + (j_first + 0u);
+        let at0_0_0 = n13 + (z * n4 + (i_first + 0u)) * n5 + (j_first + 0u);
         put_vec4f_b4(at0_0_0, acc0_0);
     }
 }
@@ -342,7 +338,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) lane:
     else if (group < args[13u].x) {
         part_2(group - args[13u].w, lane, 13u);
     }
-    else if (group < args[25u].x) {
-        part_3(group - args[25u].w, lane, 25u);
+    else if (group < args[24u].x) {
+        part_3(group - args[24u].w, lane, 24u);
     }
 }

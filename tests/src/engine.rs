@@ -264,7 +264,7 @@ const BROWSER: GpuOptions = GpuOptions {
     no_cache: true,
     checked: false,
     hardware_shapes: false,
-    staging_bytes_max: Some(0),
+    no_texture: true,
     compiling_devices: None,
     rewrite: None,
 };
@@ -276,7 +276,7 @@ const GUARDED: GpuOptions = GpuOptions {
     webgpu_limits: false,
     no_timestamps: true,
     no_cache: true,
-    staging_bytes_max: Some(1 << 18),
+    no_texture: false,
     compiling_devices: None,
     rewrite: None,
 };

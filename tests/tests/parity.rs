@@ -170,7 +170,7 @@ fn forms(programs: &[(String, Program)], adapter: &Capabilities) -> BTreeSet<For
         readback: true,
         runs_per_submission_max: 1,
         masked_kernels: false,
-        staging_bytes_max: 0,
+        texture_bytes_max: 0,
     };
     let mut forms = BTreeSet::new();
     for (name, program) in programs {

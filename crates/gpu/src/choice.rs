@@ -110,7 +110,7 @@ impl Choice {
     /// The small form always can with one vector of columns; larger tiles of it need loads in fours. Subgroups need these, too, and one
     /// fixed size that divides the tile.
     pub fn is_possible(self, matmul: &MatMul, capabilities: &Capabilities) -> bool {
-        let MatMul { batch: _, m: _, n, k: _, k_chunk, a, b, stored: _ } = matmul;
+        let MatMul { batch: _, m: _, n, k: _, k_chunk, a, b } = matmul;
         let Self { form, rows, columns } = self;
         if self.defect().is_some() {
             return false;

@@ -33,7 +33,7 @@ use crate::module::{Capabilities, Module, modules};
 /// As [`modules`].
 pub fn describe(plan: &Plan, capabilities: &Capabilities) -> Result<String, BackendError> {
     let modules = modules(plan, capabilities)?;
-    Ok(write(plan, &|entry, position| modules.get(entry)?.iter().find(|module| module.dispatch == position)))
+    Ok(write(plan, &|entry, position| modules.get(entry)?.get(position)))
 }
 
 /// The same without a device: what a plan has to do, and nothing about how.

@@ -12,10 +12,10 @@ use crate::error::Faults;
 use crate::module::{Capabilities, Module};
 use crate::pipeline::Kept;
 use crate::session::GpuSession;
-use crate::staging;
 use crate::table::{AdapterClass, Table};
 use crate::table_text::TableError;
 use crate::tend::Door;
+use crate::texture;
 use crate::unplug;
 
 /// Loop iterations after which no invocation is trusted, on any adapter: lavapipe silently stops at 65,535.
@@ -36,9 +36,8 @@ pub struct GpuOptions {
     pub no_cache: bool,
     /// Use the kernel shapes for real GPUs even on a software driver.
     pub hardware_shapes: bool,
-    /// Bytes of the staging texture through which kernels read, at most; `None` for what suits the adapter: about 8 MiB on lavapipe, where loads from
-    /// textures are several times as fast as loads from buffers, and none elsewhere.
-    pub staging_bytes_max: Option<usize>,
+    /// Read buffers as buffers on lavapipe, too, where loads from a texture over them are several times as fast.
+    pub no_texture: bool,
     /// Further devices that are opened to compile where a driver compiles kernels one after another when they first run, as lavapipe does; at most 7 in a
     /// process. `None` for one less than there are cores, but not for fewer than two pipelines each, once one seems not to be in the driver's cache.
     pub compiling_devices: Option<usize>,
@@ -193,11 +192,7 @@ impl GpuBackend {
         })?;
         log::info!("opened {info}");
         let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
-        let staging_bytes = match options.staging_bytes_max {
-            Some(bytes) => bytes.min(limits.max_texture_dimension_2d as usize * staging::PITCH_BYTES),
-            None if options.hardware_shapes => 0,
-            None => staging::bytes_max(&info),
-        };
+        let wants_texture = info.is_lavapipe() && !options.hardware_shapes && !options.no_texture;
         let target = Target {
             name: info.name.clone(),
             limits: Limits {
@@ -210,7 +205,7 @@ impl GpuBackend {
             readback: true,
             runs_per_submission_max: RUNS_MAX,
             masked_kernels: info.name.contains("llvmpipe") && !options.hardware_shapes,
-            staging_bytes_max: staging_bytes,
+            texture_bytes_max: if wants_texture { texture::bytes_max(&device) } else { 0 },
         };
         let capabilities = Capabilities {
             name: info.name.clone(),

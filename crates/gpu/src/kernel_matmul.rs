@@ -88,8 +88,6 @@ pub(crate) struct Product<'k> {
     pub(crate) ldb: String,
     a_offset: String,
     b_offset: String,
-    /// Rows and columns of what results are stored in.
-    stored: [String; 2],
     /// Per leading axis of the space: its size.
     sizes: Vec<String>,
     /// Per batch axis: the strides of both operands.
@@ -112,7 +110,7 @@ pub(crate) struct Tile {
 impl<'k> Product<'k> {
     /// Collects the numbers of a product that is computed in tiles of the given size.
     pub(crate) fn new(kernel: &'k Kernel, matmul: &'k MatMul, words: &mut Words, tile: (usize, usize)) -> Self {
-        let MatMul { batch, m, n, k, k_chunk, a, b, stored } = matmul;
+        let MatMul { batch, m, n, k, k_chunk, a, b } = matmul;
         let (tiles_m, tiles_n) = (m.div_ceil(tile.0), n.div_ceil(tile.1));
         let split = matmul.splits() > 1;
         let leading = kernel.space.len() - 2;
@@ -126,7 +124,6 @@ impl<'k> Product<'k> {
             ldb: words.add(b.leading),
             a_offset: words.add(a.place.offset),
             b_offset: words.add(b.place.offset),
-            stored: stored.map(|size| words.add(size)),
             sizes: kernel.space[..leading].iter().map(|&size| words.add(size)).collect(),
             strides: (0..batch.len())
                 .map(|axis| (words.add(a.batch_strides[axis]), words.add(b.batch_strides[axis])))
@@ -259,7 +256,7 @@ impl<'k> Product<'k> {
         if guard_all {
             let _ = writeln!(out, "if ({} < {}) {{", columns[0], self.n);
         }
-        let [high, width] = &self.stored;
+        let (high, width) = (&self.m, &self.n);
         for (r, row) in rows.iter().enumerate() {
             // Each address follows from the one before: what is not used again lavapipe computes lane by lane.
             for (c, column) in columns.iter().enumerate() {

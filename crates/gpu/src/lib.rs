@@ -1,6 +1,11 @@
 //! The wgpu backend: runs plans on Vulkan, Metal, DX12 and GL, and is the only crate that names wgpu.
 
 mod adapter;
+#[cfg(target_os = "linux")]
+mod alias;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_alias.rs"]
+mod alias;
 mod cache;
 mod choice;
 mod collapse;
@@ -29,7 +34,6 @@ mod read;
 mod scalar;
 mod session;
 mod slots;
-mod staging;
 mod step;
 mod store;
 mod submit;
@@ -37,6 +41,7 @@ mod table;
 mod table_text;
 mod template;
 mod tend;
+mod texture;
 mod turn;
 mod unplug;
 mod warm;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wgrad_core::plan::{BackendError, BufferId, Dispatch, Kind, Placement, Plan};
+use wgrad_core::plan::{BackendError, BufferId, Dispatch, Kind, Plan};
 
 use crate::choice::Choice;
 use crate::emit::Shared;
@@ -10,9 +10,9 @@ use crate::form::Form;
 use crate::layout::lay_out;
 use crate::part::{Machine, Part};
 use crate::slots::Slots;
-use crate::staging::{self, Staging};
 use crate::table::{AdapterClass, Table};
 use crate::template::{MAIN, fill, rename};
+use crate::texture::Texture;
 use crate::words::{self, Words, grid_width};
 use crate::{kernel_map, kernel_matmul, kernel_rows, kernel_scatter};
 
@@ -55,8 +55,6 @@ impl Capabilities {
 /// The code of one dispatch and how to start it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
-    /// Which dispatch of the entry it belongs to. One whose operands do not fit into the staging texture together may have several.
-    pub dispatch: usize,
     /// Entry, position and kernels, for people.
     pub label: String,
     /// The code. Dispatches whose code is equal share a pipeline.
@@ -69,10 +67,8 @@ pub struct Module {
     pub grid: [u32; 2],
     /// The buffers at binding 1 and following, each with whether it is written. Binding 0 is the block of arguments.
     pub bindings: Vec<(BufferId, bool)>,
-    /// Whether the code reads the staging texture, which then is bound after the buffers.
-    pub reads_staging: bool,
-    /// What is copied to the staging texture before it, or is there.
-    pub staging: Staging,
+    /// Whether the code reads the texture, which then is bound after the buffers.
+    pub reads_texture: bool,
     /// The block of arguments.
     pub arguments: Vec<u32>,
     /// How each kernel of the dispatch is written.
@@ -89,30 +85,18 @@ pub struct Module {
 /// If the plan has a kernel that cannot be written or exceeds what the device can do.
 pub fn modules(plan: &Plan, capabilities: &Capabilities) -> Result<Vec<Vec<Module>>, BackendError> {
     let mut entries = Vec::new();
-    let rows = staging::rows(plan);
+    let texture = Texture::of(plan);
     for entry in &plan.entries {
         let mut dispatches = Vec::new();
-        let pieces = |(position, dispatch): (usize, &Dispatch)| {
-            dispatch
-                .pieces(&plan.buffers, plan.target.staging_rows_max())
-                .into_iter()
-                .map(move |piece| (position, piece))
-        };
-        let pieces: Vec<(usize, Dispatch)> = entry.dispatches.iter().enumerate().flat_map(pieces).collect();
-        let in_order: Vec<&Dispatch> = pieces.iter().map(|(_, piece)| piece).collect();
-        let placements = Placement::of(&in_order, &plan.buffers, rows);
-        for ((position, dispatch), placement) in pieces.iter().zip(placements) {
-            let staging = Staging { texture: staging::position(&plan.buffers), placement };
+        for (position, dispatch) in entry.dispatches.iter().enumerate() {
             let kernels = dispatch.kernels.iter().map(|k| k.label.as_str()).collect::<Vec<_>>().join(" | ");
             let label = format!("{}/{position}: {kernels}", entry.name);
-            let module = module(&staging.moved(dispatch), staging, capabilities, label.clone()).map_err(|detail| {
-                BackendError::Device {
-                    device: capabilities.name.clone(),
-                    during: format!("writing the code of {label}"),
-                    detail,
-                }
-            })?;
-            dispatches.push(Module { dispatch: *position, ..module });
+            let module = module(dispatch, texture.as_ref(), capabilities, label.clone());
+            dispatches.push(module.map_err(|detail| BackendError::Device {
+                device: capabilities.name.clone(),
+                during: format!("writing the code of {label}"),
+                detail,
+            })?);
         }
         entries.push(dispatches);
     }
@@ -134,9 +118,17 @@ struct Function {
     kernels: Vec<usize>,
 }
 
-fn module(dispatch: &Dispatch, staging: Staging, capabilities: &Capabilities, label: String) -> Result<Module, String> {
+fn module(
+    dispatch: &Dispatch,
+    texture: Option<&Texture>,
+    capabilities: &Capabilities,
+    label: String,
+) -> Result<Module, String> {
+    let bound = dispatch.bindings();
+    let moved = texture.map(|texture| texture.moved(dispatch));
+    let dispatch = moved.as_ref().unwrap_or(dispatch);
     let machine = machine(dispatch, capabilities);
-    let mut shared = Shared { slots: Slots::new(staging.texture), ..Shared::default() };
+    let mut shared = Shared { slots: Slots::new(texture.map(Texture::id)), ..Shared::default() };
     let mut functions: Vec<Function> = vec![];
     let mut words_of = Vec::with_capacity(dispatch.kernels.len());
     let (mut forms, mut choices, mut groups) = (vec![], vec![], vec![]);
@@ -181,6 +173,9 @@ fn module(dispatch: &Dispatch, staging: Staging, capabilities: &Capabilities, la
         }
     }
 
+    if texture.is_some() {
+        bound.into_iter().for_each(|(id, _)| shared.slots.bind(id));
+    }
     let (grid, width) = grid(groups.iter().sum(), capabilities.groups_max)?;
     let bytes = dispatch.argument_bytes();
     let mut arguments = vec![0; bytes / 4];
@@ -227,15 +222,13 @@ fn module(dispatch: &Dispatch, staging: Staging, capabilities: &Capabilities, la
         ("choose", &choose),
     ];
     Ok(Module {
-        dispatch: 0,
         label,
         wgsl: lay_out(&fill(MAIN, &holes)?),
         workgroup_size: machine.size,
         subgroups: shared.subgroups,
         grid,
         bindings: shared.slots.layout(),
-        reads_staging: shared.slots.binds_staging(),
-        staging,
+        reads_texture: shared.slots.binds_texture(),
         forms,
         choices,
         groups,

@@ -180,7 +180,7 @@ fn layout(gpu: &Gpu, device: &wgpu::Device, module: &Module) -> wgpu::BindGroupL
     for (position, (_, written)) in module.bindings.iter().enumerate() {
         entries.push(entry(position + 1, wgpu::BufferBindingType::Storage { read_only: !written }));
     }
-    if module.reads_staging {
+    if module.reads_texture {
         let ty = wgpu::BindingType::StorageTexture {
             access: wgpu::StorageTextureAccess::ReadOnly,
             format: wgpu::TextureFormat::Rgba32Float,

@@ -67,24 +67,15 @@ fn by_device(gpu: &Gpu, steps: &[Step], tick: f64) -> Result<Vec<[f64; 2]>, Back
             let descriptor = wgpu::QuerySetDescriptor { label: Some(DURING), ty: wgpu::QueryType::Timestamp, count };
             let set = gpu.device.create_query_set(&descriptor);
             for (step, first) in steps.iter().zip((0..).step_by(2)) {
-                let pass = |begin, end| wgpu::ComputePassDescriptor {
+                let pass = wgpu::ComputePassDescriptor {
                     label: None,
                     timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
                         query_set: &set,
-                        beginning_of_pass_write_index: begin,
-                        end_of_pass_write_index: end,
+                        beginning_of_pass_write_index: Some(first),
+                        end_of_pass_write_index: Some(first + 1),
                     }),
                 };
-                let end = Some(first + 1);
-                let begin = if step.copies.is_empty() {
-                    Some(first)
-                } else {
-                    // What is copied for a dispatch is part of its time, which an empty pass begins.
-                    drop(encoder.begin_compute_pass(&pass(Some(first), None)));
-                    step.prepare(&mut encoder);
-                    None
-                };
-                step.encode(&mut encoder.begin_compute_pass(&pass(begin, end)));
+                step.encode(&mut encoder.begin_compute_pass(&pass));
             }
             encoder.resolve_query_set(&set, 0..count, &resolved, offset);
             offset += TICK_BYTES * u64::from(count);
@@ -126,7 +117,6 @@ fn by_host(gpu: &Gpu, steps: &[Step]) -> Result<Vec<[f64; 2]>, BackendError> {
         let begin = *begin.get_or_insert(start);
         let submission = gpu.in_turn(|| {
             let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            step.prepare(&mut encoder);
             step.encode(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
             gpu.send([encoder.finish()])
         });

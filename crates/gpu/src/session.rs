@@ -18,9 +18,9 @@ use crate::module::{Module, modules};
 use crate::pipeline::{pipelines, reads_arguments_from_storage};
 use crate::profile;
 use crate::read::Mapping;
-use crate::staging;
 use crate::step::Step;
 use crate::submit::{Flight, WAIT};
+use crate::texture::Texture;
 use crate::warm;
 
 /// Words written at once when variables get their initial values.
@@ -87,12 +87,12 @@ impl GpuSession {
         let (at_once, late) = if compiles_late { (None, progress) } else { (progress, None) };
         let (pipelines, which) = pipelines(&gpu, &modules, at_once)?;
         if compiles_late {
-            warm::warm(&gpu, &pipelines, &modules, &which, staging::rows(&plan), late)?;
+            let rows = Texture::of(&plan).map_or(0, |texture| texture.rows);
+            warm::warm(&gpu, &pipelines, &modules, &which, rows, late)?;
         }
 
         let storage_arguments = modules.iter().any(|m| reads_arguments_from_storage(&gpu, m));
-        let buffers = buffers(&gpu, &plan, storage_arguments).await?;
-        let texture = staging::texture(&gpu, &plan).await?;
+        let (buffers, texture) = buffers(&gpu, &plan, storage_arguments).await?;
         let find = |class: &BufferClass| plan.buffers.iter().position(|b| b.class == *class).map(BufferId::from_index);
         let blocks: Vec<u32> = modules.iter().flat_map(|m| m.arguments.iter().copied()).collect();
         let arguments = match find(&BufferClass::Arguments) {
@@ -123,8 +123,8 @@ impl GpuSession {
                                 resource: buffers[id.index()].as_entire_binding(),
                             });
                         }
-                        if let (Some((_, view)), Ok(binding)) = (&texture, u32::try_from(entries.len()))
-                            && module.reads_staging
+                        if let (Some(view), Ok(binding)) = (&texture, u32::try_from(entries.len()))
+                            && module.reads_texture
                         {
                             let resource = wgpu::BindingResource::TextureView(view);
                             entries.push(wgpu::BindGroupEntry { binding, resource });
@@ -147,11 +147,13 @@ impl GpuSession {
             pipeline: pipelines[*which].pipeline.clone(),
             bind_group,
             grid: module.grid,
-            copies: module.staging.bound(&buffers, texture.as_ref().map(|(texture, _)| texture)),
-            position: module.dispatch,
+            position: 0,
             forms: module.forms.clone(),
         });
-        let of_entry = |&len: &usize| steps.by_ref().take(len).filter(|step| !step.grid.contains(&0)).collect();
+        let of_entry = |&len: &usize| {
+            let steps = steps.by_ref().take(len).enumerate().map(|(position, step)| Step { position, ..step });
+            steps.filter(|step| !step.grid.contains(&0)).collect()
+        };
         let entries = lens.iter().map(of_entry).collect();
         drop(steps);
         let feed_queue = find(&BufferClass::FeedQueue);
@@ -159,8 +161,8 @@ impl GpuSession {
         let wanted = if poison { Some(1) } else { runs_per_submission };
         let collected = Collected::new(&plan.entries, queue_len, wanted);
         let counters = Counters {
-            allocations: buffers.len() as u64 + u64::from(texture.is_some()),
-            allocated_bytes: buffers.iter().map(wgpu::Buffer::size).sum::<u64>() + staging::bytes(&plan),
+            allocations: buffers.len() as u64,
+            allocated_bytes: buffers.iter().map(wgpu::Buffer::size).sum::<u64>(),
             ..Counters::default()
         };
         let mut session = Self {
@@ -355,10 +357,24 @@ impl Session for GpuSession {
     }
 }
 
-/// Every buffer of the plan but the staging texture, which is the last, byte for byte what its memory report says.
-async fn buffers(gpu: &Gpu, plan: &Plan, storage_arguments: bool) -> Result<Vec<wgpu::Buffer>, BackendError> {
+/// Every buffer of the plan, byte for byte what its memory report says, and the texture over those that are part of it.
+async fn buffers(
+    gpu: &Gpu,
+    plan: &Plan,
+    storage_arguments: bool,
+) -> Result<(Vec<wgpu::Buffer>, Option<wgpu::TextureView>), BackendError> {
+    let texture = match Texture::of(plan) {
+        Some(texture) => Some(texture.create(gpu, plan).await?),
+        None => None,
+    };
+    let (mut shown, view) = texture.map_or((vec![], None), |(buffers, view)| (buffers, Some(view)));
+    let mut shown = shown.drain(..);
     let mut buffers = Vec::with_capacity(plan.buffers.len());
-    for buffer in plan.buffers.iter().filter(|buffer| buffer.class != BufferClass::Staging) {
+    for buffer in &plan.buffers {
+        if let Some(made) = view.as_ref().filter(|_| buffer.class.is_in_texture()).and_then(|_| shown.next()) {
+            buffers.push(made);
+            continue;
+        }
         let copies = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let usage = match &buffer.class {
             BufferClass::Arguments if storage_arguments => {
@@ -376,7 +392,6 @@ async fn buffers(gpu: &Gpu, plan: &Plan, storage_arguments: bool) -> Result<Vec<
             | BufferClass::Feeds
             | BufferClass::FeedQueue
             | BufferClass::Fetches
-            | BufferClass::Staging
             | BufferClass::Constants => wgpu::BufferUsages::STORAGE | copies,
         };
         let label = buffer.class.to_string();
@@ -389,5 +404,5 @@ async fn buffers(gpu: &Gpu, plan: &Plan, storage_arguments: bool) -> Result<Vec<
         let during = format!("allocating {} bytes of {label}", buffer.size_bytes());
         buffers.push(gpu.scoped(&during, || gpu.device.create_buffer(&descriptor)).await?);
     }
-    Ok(buffers)
+    Ok((buffers, view))
 }

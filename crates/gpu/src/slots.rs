@@ -8,16 +8,18 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use wgrad_core::DType;
-use wgrad_core::plan::{BufferId, Place, STAGING_ROW_WORDS};
+use wgrad_core::plan::{BufferId, Place};
+
+use crate::texture::WIDTH;
 
 /// The buffers of one dispatch in order of first use, which makes the text independent of their numbers in the plan.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     slots: Vec<Slot>,
-    /// What stands for the staging texture.
-    staging: Option<BufferId>,
+    /// What stands for the texture.
+    texture: Option<BufferId>,
     /// As what that is read: the element type, and whether in fours.
-    staged_uses: BTreeSet<(DType, bool)>,
+    texture_uses: BTreeSet<(DType, bool)>,
 }
 
 #[derive(Debug)]
@@ -49,16 +51,16 @@ pub(crate) const fn is_aligned(place: Place) -> bool {
 }
 
 impl Slots {
-    /// No buffers yet; one of the plan's stands for the staging texture.
-    pub(crate) fn new(staging: Option<BufferId>) -> Self {
-        Self { staging, ..Self::default() }
+    /// No buffers yet; one that the plan does not have stands for the texture.
+    pub(crate) fn new(texture: Option<BufferId>) -> Self {
+        Self { texture, ..Self::default() }
     }
 
     /// The function that reads the element at an index, or the four from an index that is a multiple of four.
     pub(crate) fn get(&mut self, buffer: BufferId, dtype: DType, wide: bool) -> String {
-        if self.staging == Some(buffer) {
-            self.staged_uses.insert((dtype, wide));
-            return format!("get_{}_staged", type_name(dtype, wide));
+        if self.texture == Some(buffer) {
+            self.texture_uses.insert((dtype, wide));
+            return format!("get_{}_texture", type_name(dtype, wide));
         }
         let slot = self.note(buffer, Use { dtype, wide, write: false });
         format!("get_{}_b{slot}", type_name(dtype, wide))
@@ -70,16 +72,25 @@ impl Slots {
         format!("put_{}_b{slot}", type_name(dtype, wide))
     }
 
+    /// Binds a buffer that is read through the texture.
+    pub(crate) fn bind(&mut self, buffer: BufferId) {
+        self.position(buffer);
+    }
+
     fn note(&mut self, buffer: BufferId, r#use: Use) -> usize {
-        let position = match self.slots.iter().position(|s| s.buffer == buffer) {
+        let position = self.position(buffer);
+        self.slots[position].uses.insert(r#use);
+        position
+    }
+
+    fn position(&mut self, buffer: BufferId) -> usize {
+        match self.slots.iter().position(|s| s.buffer == buffer) {
             Some(position) => position,
             None => {
                 self.slots.push(Slot { buffer, uses: BTreeSet::new() });
                 self.slots.len() - 1
             }
-        };
-        self.slots[position].uses.insert(r#use);
-        position
+        }
     }
 
     /// The buffers by binding (the first is binding 1), each with whether it is written.
@@ -87,29 +98,27 @@ impl Slots {
         self.slots.iter().map(|s| (s.buffer, s.is_written())).collect()
     }
 
-    /// Whether the staging texture is bound, after the buffers.
-    pub(crate) fn binds_staging(&self) -> bool {
-        !self.staged_uses.is_empty()
+    /// Whether the texture is bound, after the buffers.
+    pub(crate) fn binds_texture(&self) -> bool {
+        !self.texture_uses.is_empty()
     }
 
     /// Declarations of the bindings and of their accessor functions.
     pub(crate) fn declare(&self) -> String {
         let mut text = String::new();
-        for (position, slot) in self.slots.iter().enumerate() {
+        for (position, slot) in self.slots.iter().enumerate().filter(|(_, slot)| !slot.uses.is_empty()) {
             slot.declare(position, &mut text);
         }
-        if self.binds_staging() {
+        if self.binds_texture() {
             let binding = self.slots.len() + 1;
-            let _ = writeln!(text, "@group(0) @binding({binding}) var staging: texture_storage_2d<rgba32float, read>;");
-            let width = STAGING_ROW_WORDS / 4;
-            let bits = width.trailing_zeros();
-            let at = format!("vec2u(texel & {}u, texel >> {bits}u)", width - 1);
-            let _ = writeln!(text, "fn staged(texel: u32) -> vec4f {{ return textureLoad(staging, {at}); }}");
+            let _ = writeln!(text, "@group(0) @binding({binding}) var words: texture_storage_2d<rgba32float, read>;");
+            let at = format!("vec2u(texel & {}u, texel >> {}u)", WIDTH - 1, WIDTH.trailing_zeros());
+            let _ = writeln!(text, "fn texel(texel: u32) -> vec4f {{ return textureLoad(words, {at}); }}");
         }
-        for &(dtype, wide) in &self.staged_uses {
+        for &(dtype, wide) in &self.texture_uses {
             let ty = type_name(dtype, wide);
             let lane = if wide { "" } else { "[i & 3u]" };
-            let _ = writeln!(text, "fn get_{ty}_staged(i: u32) -> {ty} {{ return staged(i >> 2u){lane}; }}");
+            let _ = writeln!(text, "fn get_{ty}_texture(i: u32) -> {ty} {{ return texel(i >> 2u){lane}; }}");
         }
         text
     }

@@ -133,7 +133,7 @@ impl Quantity {
 
     /// Its value.
     pub fn of(self, matmul: &MatMul, choice: Choice) -> usize {
-        let MatMul { batch, m, n, k, k_chunk: _, a: _, b: _, stored: _ } = matmul;
+        let MatMul { batch, m, n, k, k_chunk: _, a: _, b: _ } = matmul;
         let batch = batch.iter().product::<usize>();
         match self {
             Self::M => *m,

@@ -14,7 +14,7 @@ pub(crate) fn product([m, n, k]: [usize; 3], transposed: [bool; 2]) -> MatMul {
         batch_strides: vec![],
     };
     let (a, b) = (matrix(0, m, k, transposed[0]), matrix(1, k, n, transposed[1]));
-    MatMul { batch: vec![], m, n, k, k_chunk: k, a, b, stored: [m, n] }
+    MatMul { batch: vec![], m, n, k, k_chunk: k, a, b }
 }
 
 fn adapter(class: AdapterClass, subgroup_size: Option<usize>) -> Capabilities {

@@ -18,7 +18,7 @@ use crate::device::Gpu;
 use crate::module::Module;
 use crate::pipeline::{Pipeline, create};
 use crate::read::PATIENCE;
-use crate::staging;
+use crate::texture;
 
 /// Looking a kernel up in the driver's cache takes less than this, with [`LOOKUP_OF_BYTE`] for each byte of its code; compiling any but the shortest takes
 /// several times as long.
@@ -45,7 +45,7 @@ impl Code<'_> {
     }
 }
 
-/// Makes the driver compile the pipelines of modules, whose staging texture has so many rows, or none. `which` has each module's pipeline.
+/// Makes the driver compile the pipelines of modules, whose texture has so many rows, or none. `which` has each module's pipeline.
 ///
 /// # Errors
 /// If the device fails.
@@ -54,7 +54,7 @@ pub(crate) fn warm(
     pipelines: &[Pipeline],
     modules: &[Module],
     which: &[usize],
-    staging_rows: usize,
+    rows: u32,
     mut progress: Option<&mut dyn FnMut(Progress)>,
 ) -> Result<(), BackendError> {
     let mut codes: Vec<Code<'_>> = pipelines.iter().map(|pipeline| Code { pipeline, dispatches: vec![] }).collect();
@@ -81,7 +81,7 @@ pub(crate) fn warm(
     let take = |at: usize| !taken[at].swap(true, Ordering::Relaxed);
     let help = || {
         let is_left = |taken: &AtomicBool| !taken.load(Ordering::Relaxed);
-        let helper = if taken.iter().any(is_left) { Helper::open(gpu, staging_rows) } else { None };
+        let helper = if taken.iter().any(is_left) { Helper::open(gpu, rows) } else { None };
         let Some(helper) = helper else { return };
         for at in (0..total).rev().filter(|&at| take(at)) {
             if !helper.compile(&codes[at].dispatches) {
@@ -90,7 +90,7 @@ pub(crate) fn warm(
             compiled.fetch_add(1, Ordering::Relaxed);
         }
     };
-    let nothing = Nothing::new(&gpu.device, &gpu.queue, staging_rows);
+    let nothing = Nothing::new(&gpu.device, &gpu.queue, rows);
     let own = thread::scope(|scope| {
         let mut helpers = vec![];
         // Without a thread there is less help.
@@ -177,15 +177,15 @@ struct Nothing<'a> {
     device: &'a wgpu::Device,
     queue: &'a wgpu::Queue,
     /// Of the form that the compiled code depends on.
-    staging: Option<wgpu::TextureView>,
+    texture: Option<wgpu::TextureView>,
 }
 
 impl<'a> Nothing<'a> {
-    fn new(device: &'a wgpu::Device, queue: &'a wgpu::Queue, staging_rows: usize) -> Self {
+    fn new(device: &'a wgpu::Device, queue: &'a wgpu::Queue, rows: u32) -> Self {
         // The code depends on which sides are powers of two.
-        let height = if staging_rows.is_power_of_two() { 1 } else { 3 };
-        let staging = (staging_rows > 0).then(|| staging::view(device, height).1);
-        Self { device, queue, staging }
+        let height = if rows.is_power_of_two() { 1 } else { 3 };
+        let texture = (rows > 0).then(|| texture::empty(device, height));
+        Self { device, queue, texture }
     }
 
     fn of(&self, module: &Module, Pipeline { pipeline, layout }: &Pipeline) -> wgpu::CommandBuffer {
@@ -201,7 +201,7 @@ impl<'a> Nothing<'a> {
         buffers.extend(module.bindings.iter().map(|_| buffer(&[0; 4])));
         let mut resources: Vec<wgpu::BindingResource<'_>> =
             buffers.iter().map(wgpu::Buffer::as_entire_binding).collect();
-        if let Some(view) = self.staging.as_ref().filter(|_| module.reads_staging) {
+        if let Some(view) = self.texture.as_ref().filter(|_| module.reads_texture) {
             resources.push(wgpu::BindingResource::TextureView(view));
         }
         let entries: Vec<wgpu::BindGroupEntry<'_>> =
@@ -224,13 +224,13 @@ struct Helper<'a> {
     gpu: &'a Gpu,
     device: wgpu::Device,
     queue: wgpu::Queue,
-    staging_rows: usize,
+    rows: u32,
     /// Whether something went wrong on it.
     failed: Arc<AtomicBool>,
 }
 
 impl<'a> Helper<'a> {
-    fn open(gpu: &'a Gpu, staging_rows: usize) -> Option<Self> {
+    fn open(gpu: &'a Gpu, rows: u32) -> Option<Self> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad, to compile"),
             required_features: gpu.device.features(),
@@ -245,14 +245,14 @@ impl<'a> Helper<'a> {
             log::debug!("while compiling ahead: {error}");
             recorder.store(true, Ordering::Relaxed);
         }));
-        Some(Self { gpu, device, queue, staging_rows, failed })
+        Some(Self { gpu, device, queue, rows, failed })
     }
 
     /// Compiles the code of dispatches; false if that failed.
     fn compile(&self, dispatches: &[&Module]) -> bool {
         let Some(first) = dispatches.first() else { return true };
         let pipeline = create(self.gpu, &self.device, first, None);
-        let nothing = Nothing::new(&self.device, &self.queue, self.staging_rows);
+        let nothing = Nothing::new(&self.device, &self.queue, self.rows);
         for module in dispatches {
             let index = self.queue.submit([nothing.of(module, &pipeline)]);
             let wait = wgpu::PollType::Wait { submission_index: Some(index), timeout: Some(PATIENCE) };

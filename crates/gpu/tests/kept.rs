@@ -10,7 +10,7 @@ use std::process::Command;
 
 use common::{floats, modes, program};
 use wgrad_core::plan::{
-    Backend, BackendError, BufferClass, PrepareOptions, Progress, STAGING_PITCH_WORDS, Session, Source,
+    Backend, BackendError, PrepareOptions, Progress, Session, Source, TEXTURE_ROW_WORDS, texture_starts,
 };
 use wgrad_core::{EntryId, HostSlice, HostVec, TensorType, lower};
 use wgrad_gpu::{CACHE_VARIABLE, GpuBackend, GpuOptions, Selector};
@@ -112,8 +112,8 @@ fn sessions_of_many_kernels_compute() {
         log::set_logger(&Speaker).expect("the first");
         log::set_max_level(log::LevelFilter::Debug);
     }
-    let mut powers_of_two = BTreeSet::new();
-    for rows in [32, 96] {
+    let mut heights = BTreeSet::new();
+    for rows in [32, 320] {
         let options = GpuOptions { compiling_devices: devices, ..GpuOptions::default() };
         let backend = GpuBackend::open_with(&Selector::default(), options).expect("opened before");
         let types = [TensorType::f32([rows, 96]), TensorType::f32([96, 128]), TensorType::f32([128, 96])];
@@ -123,8 +123,8 @@ fn sessions_of_many_kernels_compute() {
             Ok(vec![wide.matmul_t(wide, true, false)?.sum(&[0], false)?, hidden.softmax(1)?])
         });
         let plan = lower(&products, backend.target()).expect("a plan");
-        if let Some(staging) = plan.buffers.iter().find(|buffer| buffer.class == BufferClass::Staging) {
-            powers_of_two.insert((staging.len / STAGING_PITCH_WORDS).is_power_of_two());
+        if let Some((_, words)) = texture_starts(&plan.buffers, &plan.target) {
+            heights.insert(words / TEXTURE_ROW_WORDS);
         }
         let mut session = backend.prepare(plan, PrepareOptions::default()).expect("a session");
         if devices.is_some() {
@@ -140,7 +140,8 @@ fn sessions_of_many_kernels_compute() {
         }
     }
     // Compiled code depends on that, so both are tried where there is such a texture.
-    assert!(powers_of_two.is_empty() || powers_of_two.len() == 2, "{powers_of_two:?}");
+    let kinds: BTreeSet<bool> = heights.iter().map(|height| height.is_power_of_two()).collect();
+    assert!(heights.is_empty() || kinds.len() == 2, "{heights:?}");
 }
 
 /// What the driver keeps of the test above and what the library says: after runs, or when so many devices compile for the one that prepares.

@@ -6,7 +6,7 @@ mod compare;
 
 use common::{floats, modes, program};
 use compare::check;
-use wgrad_core::plan::{Backend, PrepareOptions, Session, Source};
+use wgrad_core::plan::{Backend, PrepareOptions, Session, Source, texture_starts};
 use wgrad_core::{EntryId, HostSlice, HostVec, TensorType, lower};
 use wgrad_gpu::GpuBackend;
 
@@ -73,42 +73,29 @@ fn batches() {
     }
 }
 
-/// Operands that do not fit into a small staging texture together, with columns of their last parts that are few.
+/// Where numbers are read changes none of them.
 #[test]
-fn in_parts() {
-    if modes().iter().all(|(mode, _)| *mode != "in pieces") {
-        return;
-    }
-    for layout in LAYOUTS {
-        for (m, k, n) in [(152, 196, 264), (71, 100, 1000), (200, 9, 1028)] {
-            product(m, k, n, layout, &[]);
-        }
-    }
-}
-
-/// Parts are computed as the whole is: the staging texture changes no bit.
-#[test]
-fn parts_have_the_same_bits() {
-    let modes = ["default", "in pieces"].map(|name| modes().iter().find(|(mode, _)| *mode == name));
-    let [Some((_, whole)), Some((_, pieces))] = modes else { return };
+fn the_texture_changes_no_bit() {
+    let modes = ["default", "no texture"].map(|name| modes().iter().find(|(mode, _)| *mode == name));
+    let [Some((_, texture)), Some((_, buffers))] = modes else { return };
     for (ta, tb) in LAYOUTS {
-        let (m, k, n) = (160, 204, 272);
-        let turned = |rows, columns, turned| if turned { [columns, rows] } else { [rows, columns] };
-        let types = [TensorType::f32(turned(m, k, ta)), TensorType::f32(turned(k, n, tb))];
-        let program = program(&types, |_, x| Ok(vec![x[0].matmul_t(x[1], ta, tb)?.tanh()?]));
-        let feeds = [floats(m * k, 1), floats(k * n, 2)];
-        let run = |backend: &GpuBackend| {
-            let plan = lower(&program, backend.target()).unwrap();
-            let rows = backend.target().staging_rows_max();
-            let count: usize = plan.entries[0].dispatches.iter().map(|d| d.pieces(&plan.buffers, rows).len()).sum();
-            let mut session = backend.session(plan, PrepareOptions::default()).unwrap();
-            let entry = EntryId::from_index(0);
-            session.run(entry, &[HostSlice::F32(&feeds[0]), HostSlice::F32(&feeds[1])]).unwrap();
-            (count, session.read(Source::Fetch(entry, 0)).unwrap())
-        };
-        let ((one, expected), (many, got)) = (run(whole), run(pieces));
-        assert!(one == 1 && many > 1, "{ta} {tb}: {one} and {many}");
-        assert!(got == expected, "{ta} {tb}");
+        for (m, k, n) in [(160, 204, 272), (200, 9, 1028)] {
+            let turned = |rows, columns, turned| if turned { [columns, rows] } else { [rows, columns] };
+            let types = [TensorType::f32(turned(m, k, ta)), TensorType::f32(turned(k, n, tb))];
+            let program = program(&types, |_, x| Ok(vec![x[0].matmul_t(x[1], ta, tb)?.tanh()?]));
+            let feeds = [floats(m * k, 1), floats(k * n, 2)];
+            let run = |backend: &GpuBackend| {
+                let plan = lower(&program, backend.target()).unwrap();
+                let is_texture = texture_starts(&plan.buffers, &plan.target).is_some();
+                let mut session = backend.session(plan, PrepareOptions::default()).unwrap();
+                let entry = EntryId::from_index(0);
+                session.run(entry, &[HostSlice::F32(&feeds[0]), HostSlice::F32(&feeds[1])]).unwrap();
+                (is_texture, session.read(Source::Fetch(entry, 0)).unwrap())
+            };
+            let ((with, expected), (without, got)) = (run(texture), run(buffers));
+            assert!(with && !without, "{ta} {tb}");
+            assert!(got == expected, "{ta} {tb}");
+        }
     }
 }
 

@@ -68,6 +68,31 @@ fn without_a_clock_each_dispatch_is_a_submission() {
     assert_eq!(check("no timestamps", &backend), Clock::Submission);
 }
 
+/// A clock that stands still meanwhile says that both take as long.
+#[test]
+fn the_clock_runs_while_a_dispatch_does() {
+    for (mode, backend) in modes() {
+        let seconds = |size: usize| {
+            let types = [TensorType::f32([size, size]), TensorType::f32([size, size])];
+            let plan = lower(&program(&types, |_, x| Ok(vec![x[0].matmul(x[1])?])), backend.target()).expect("a plan");
+            let mut session = backend.session(plan, PrepareOptions::default()).expect("a session");
+            let feeds = [floats(size * size, 1), floats(size * size, 2)];
+            let feeds = [HostSlice::F32(&feeds[0]), HostSlice::F32(&feeds[1])];
+            let mut run =
+                || session.run_timed(EntryId::from_index(0), &feeds).expect("a timed run").dispatches[0].seconds;
+            // The first one may compile.
+            let times = [run(), run(), run()];
+            times[1].min(times[2])
+        };
+        let (little, much) = (seconds(8), seconds(512));
+        assert!(much > little, "{mode}: {much} s for a product of 512 and {little} s for one of 8");
+        // Here work is known to take as long as it is much.
+        if backend.info().name.contains("llvmpipe") {
+            assert!(much > 4.0 * little, "{mode}: {much} s for a product of 512 and {little} s for one of 8");
+        }
+    }
+}
+
 #[test]
 fn misuse_of_a_timed_run_is_an_error() {
     let Some((_, backend)) = modes().first() else { return };

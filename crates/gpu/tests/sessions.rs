@@ -219,7 +219,7 @@ fn too_large_a_buffer_is_an_error() {
     assert!(error.to_string().contains("allocating"), "{error}");
 }
 
-/// Reading more than the staging buffer holds goes in pieces.
+/// Reading more than the buffer for it holds goes in pieces.
 #[test]
 fn reading_in_pieces() {
     let Some(backend) = backend() else { return };
@@ -301,12 +301,12 @@ fn deep_networks_compile_once() {
         readback: true,
         runs_per_submission_max: 1,
         masked_kernels: false,
-        staging_bytes_max: 0,
+        texture_bytes_max: 0,
     };
     let software = Capabilities { class: AdapterClass::Software, subgroup_size: Some(8), ..Capabilities::webgpu() };
     for capabilities in [Capabilities::webgpu(), software] {
-        for staging_bytes_max in [0, 1 << 20] {
-            let target = Target { staging_bytes_max, ..target.clone() };
+        for texture_bytes_max in [0, 1 << 24] {
+            let target = Target { texture_bytes_max, ..target.clone() };
             assert_eq!(distinct(24, &capabilities, &target), distinct(6, &capabilities, &target));
         }
     }
@@ -321,7 +321,7 @@ fn equal_layers_share_a_function() {
     // The first mode is the device as it comes; these kernels take long to compile.
     for (mode, backend) in modes().iter().take(1) {
         let trained = |masked_kernels: bool| {
-            let target = Target { masked_kernels, staging_bytes_max: 1 << 22, ..backend.target().clone() };
+            let target = Target { masked_kernels, ..backend.target().clone() };
             let plan = lower(&program, &target).expect("a plan");
             let code = modules(&plan, backend.capabilities()).expect("code");
             let mut session = backend.session(plan, PrepareOptions::default()).expect("a session");

@@ -327,7 +327,7 @@ fn open(rewrite: Option<fn(&Module) -> String>) -> Result<GpuBackend, String> {
         webgpu_limits: false,
         no_timestamps: true,
         no_cache: true,
-        staging_bytes_max: None,
+        no_texture: false,
         compiling_devices: None,
         rewrite,
     };

@@ -60,7 +60,7 @@ pub(super) fn small(bytes: usize) -> Target {
         readback: true,
         runs_per_submission_max: 1,
         masked_kernels: false,
-        staging_bytes_max: 0,
+        texture_bytes_max: 0,
     }
 }
 

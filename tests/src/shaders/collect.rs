@@ -115,7 +115,7 @@ fn argument_storage() -> Capabilities {
 }
 
 /// A target of wide limits, so that no case is left out.
-pub(super) fn target(staging_bytes_max: usize) -> Target {
+pub(super) fn target(texture_bytes_max: usize) -> Target {
     let limits = Limits { buffer_bytes_max: 1 << 31, binding_bytes_max: 1 << 31, ..Limits::WEBGPU };
     Target {
         name: "shader check".to_owned(),
@@ -124,7 +124,7 @@ pub(super) fn target(staging_bytes_max: usize) -> Target {
         readback: true,
         runs_per_submission_max: 1,
         masked_kernels: false,
-        staging_bytes_max,
+        texture_bytes_max,
     }
 }
 
@@ -135,8 +135,8 @@ fn collect(
     adapters: &[Capabilities],
     found: &mut BTreeMap<String, Shader>,
 ) -> Result<(), String> {
-    let plan = |staging| lower_with(program, &target(staging), options).map_err(|e| format!("{name}: {e}"));
-    let plans = [plan(0)?, plan(1 << 20)?];
+    let plan = |texture| lower_with(program, &target(texture), options).map_err(|e| format!("{name}: {e}"));
+    let plans = [plan(0)?, plan(1 << 30)?];
     // Lavapipe, whose subgroups have eight lanes, loads faster from textures than from buffers.
     let uses = |adapter: &Capabilities| if adapter.is_software() && adapter.subgroup_size == Some(8) { 2 } else { 1 };
     for (adapter, plan) in

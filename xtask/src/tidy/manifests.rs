@@ -28,6 +28,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         for (index, line) in file.text.lines().enumerate() {
             if line.starts_with('[') {
                 section = line;
+                continue;
             }
             let declares = section.ends_with("dependencies]") && line.contains('=');
             if declares && !line.trim_start().starts_with('#') && !line.contains("workspace = true") {

@@ -242,7 +242,7 @@ impl Draft {
         let a = matrix(context, a, transposes[0])?;
         let b = matrix(context, b, transposes[1])?;
         let k_chunk = if k > context.loop_iterations_max { K_CHUNK } else { k.max(1) };
-        let matmul = MatMul { batch: batch.clone(), m, n, k, k_chunk, a, b, stored: [m, n] };
+        let matmul = MatMul { batch: batch.clone(), m, n, k, k_chunk, a, b };
         let splits = matmul.splits();
         let mut space = batch;
         space.extend([m, n]);

@@ -11,7 +11,7 @@ use crate::graph::{Graph, NodeId, Role};
 use crate::op::Op;
 use crate::plan::{
     Buffer, BufferClass, BufferId, ConstantPlan, Dispatch, EntryPlan, FeedPlan, FetchPlan, LimitExceeded, Place, Plan,
-    PlanError, STAGING_PITCH_WORDS, Target, VariablePlan, rows_for,
+    PlanError, Target, VariablePlan, lay_out,
 };
 use crate::program::{Entry, Program};
 
@@ -323,10 +323,8 @@ impl Layout {
             });
         }
         if target.arguments {
-            let rows = target.staging_rows_max();
             let dispatches = entries.iter().flat_map(|entry| &entry.dispatches);
-            let pieces = dispatches.flat_map(|dispatch| dispatch.pieces(&buffers, rows));
-            let bytes: usize = pieces.map(|piece| piece.argument_bytes()).sum();
+            let bytes: usize = dispatches.map(Dispatch::argument_bytes).sum();
             buffers.push(buffer(BufferClass::Arguments, bytes / 4));
         }
         let variables: Vec<VariablePlan> = program
@@ -352,11 +350,7 @@ impl Layout {
         if queued > 0 {
             buffers.push(buffer(BufferClass::FeedQueue, queued));
         }
-        let dispatches = entries.iter().map(|entry| &*entry.dispatches);
-        let rows = rows_for(dispatches, &buffers, target.staging_rows_max());
-        if rows > 0 {
-            buffers.push(buffer(BufferClass::Staging, rows * STAGING_PITCH_WORDS));
-        }
+        lay_out(&mut buffers, target);
         Plan { target: target.clone(), buffers, variables, constants: self.constant_words, entries }
     }
 }

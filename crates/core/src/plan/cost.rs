@@ -126,7 +126,7 @@ impl Kernel {
         let mut ranges: Vec<Range> = self.operands.iter().filter_map(|operand| self.range(operand)).collect();
         match &self.kind {
             Kind::MatMul(matmul) => {
-                let MatMul { batch, m, n, k, k_chunk: _, a, b, stored: _ } = matmul;
+                let MatMul { batch, m, n, k, k_chunk: _, a, b } = matmul;
                 ranges.extend([matrix_range(a, batch, *m, *k), matrix_range(b, batch, *k, *n)]);
             }
             Kind::Scatter(scatter) => {

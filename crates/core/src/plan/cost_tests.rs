@@ -35,7 +35,7 @@ fn plan(program: Program) -> Plan {
         readback: true,
         runs_per_submission_max: 1,
         masked_kernels: false,
-        staging_bytes_max: 0,
+        texture_bytes_max: 0,
     };
     lower(&program, &target).expect("lowers")
 }

@@ -76,11 +76,6 @@ pub struct MatMul {
     pub a: Matrix,
     /// Right operand, `k × n`.
     pub b: Matrix,
-    /// Rows and columns of what the stores are laid out in: `m` and `n`, but more in a part of a product ([`Dispatch::pieces`]), which plans
-    /// as they are lowered do not have.
-    ///
-    /// [`Dispatch::pieces`]: crate::plan::Dispatch::pieces
-    pub stored: [usize; 2],
 }
 
 impl MatMul {
@@ -351,7 +346,7 @@ impl Kernel {
             .sum();
         let special = match &self.kind {
             Kind::Map | Kind::Rows => 0,
-            Kind::MatMul(m) => 19 + 3 * m.batch.len(),
+            Kind::MatMul(m) => 17 + 3 * m.batch.len(),
             Kind::Scatter(_) => 4,
         };
         (8 + 2 * self.space.len() + operands + body + 2 * self.stores.len() + special).next_multiple_of(4)

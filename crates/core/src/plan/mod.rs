@@ -15,11 +15,9 @@ mod backend;
 mod cost;
 mod kernel;
 mod memory;
-mod pieces;
-mod placing;
-mod staging;
 mod target;
 mod text;
+mod texture;
 mod timing;
 
 use std::fmt;
@@ -32,10 +30,9 @@ pub use kernel::{
     Guard, Index, Inst, Kernel, Kind, Level, MatMul, Matrix, Operand, RowRef, Scatter, Store, Term, ValueId,
 };
 pub use memory::{MemoryReport, MemoryRow};
-pub use placing::{Placed, Placement};
-pub(crate) use staging::rows_for;
-pub use staging::{Panel, STAGING_PITCH_WORDS, STAGING_ROW_WORDS, Staged};
 pub use target::{LimitExceeded, Limits, PlanError, Target};
+pub(crate) use texture::lay_out;
+pub use texture::{TEXTURE_ROW_WORDS, TEXTURE_ROWS_STEP, texture_starts};
 pub use timing::{Clock, DispatchTime, RunTimes};
 
 use crate::graph::{FeedId, VarId};
@@ -87,8 +84,6 @@ pub enum BufferClass {
     Arguments,
     /// Host-visible memory for reading back.
     Readback,
-    /// A texture through which kernels read what they read often.
-    Staging,
     /// Host-visible memory for small values that are read back while work goes on.
     LateReadback,
 }
@@ -107,7 +102,6 @@ impl fmt::Display for BufferClass {
             Self::Constants => f.write_str("constants"),
             Self::Arguments => f.write_str("kernel arguments"),
             Self::Readback => f.write_str("read-back"),
-            Self::Staging => f.write_str("staging texture"),
             Self::LateReadback => f.write_str("late read-back"),
         }
     }
@@ -126,8 +120,7 @@ impl BufferClass {
             | Self::Constants
             | Self::Arguments
             | Self::Readback
-            | Self::LateReadback
-            | Self::Staging => false,
+            | Self::LateReadback => false,
         }
     }
 }

@@ -19,9 +19,9 @@ pub struct Target {
     /// Most runs that go to the device in one submission. Of more than one, all feeds are written together, to a buffer of at most
     /// 1 MiB that counts in the memory report: entries with large feeds get by with fewer.
     pub runs_per_submission_max: usize,
-    /// Bytes of the staging texture through which kernels read what they read often, at most; 0 where they read buffers as fast. It counts
-    /// in the memory report.
-    pub staging_bytes_max: usize,
+    /// Bytes of the texture that shows what kernels read again, at most ([`texture_starts`](crate::plan::texture_starts)); 0 where they read buffers as
+    /// fast.
+    pub texture_bytes_max: usize,
     /// Whether every workgroup goes through the code of all kernels of its dispatch, masked, as on lavapipe. Then only kernels of the same code,
     /// and short ones, come side by side.
     pub masked_kernels: bool,

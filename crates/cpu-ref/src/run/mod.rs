@@ -73,7 +73,7 @@ impl CpuBackend {
                 readback: false,
                 runs_per_submission_max: 1,
                 masked_kernels: false,
-                staging_bytes_max: 0,
+                texture_bytes_max: 0,
             },
         }
     }

@@ -79,7 +79,7 @@ pub(super) fn block_sizes(m: usize, k: usize, n: usize) -> [usize; 2] {
 
 /// The blocks of every product of a kernel, in the order of its space; products are written one after another from `start`.
 pub(super) fn blocks(matmul: &MatMul, buffer: usize, start: usize) -> Vec<Block> {
-    let MatMul { batch, m, n, k, k_chunk, a, b, stored: _ } = matmul;
+    let MatMul { batch, m, n, k, k_chunk, a, b } = matmul;
     let count: usize = batch.iter().product();
     let [block_rows, block_columns] = block_sizes(*m, (*k_chunk).min(*k), *n);
     let mut blocks = Vec::new();

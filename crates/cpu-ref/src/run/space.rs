@@ -224,7 +224,7 @@ const fn with_buffer(buffer: BufferId, (from, to): (i64, i64)) -> Range {
 
 /// Elements that the operands of a product lie among.
 fn matrices(matmul: &MatMul) -> [Range; 2] {
-    let MatMul { batch, m, n, k, k_chunk: _, a, b, stored: _ } = matmul;
+    let MatMul { batch, m, n, k, k_chunk: _, a, b } = matmul;
     let reach = |matrix: &Matrix, rows: usize, columns: usize| {
         let Matrix { place, transposed, leading, batch_strides } = matrix;
         let (outer, inner) = if *transposed { (columns, rows) } else { (rows, columns) };

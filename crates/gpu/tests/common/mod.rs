@@ -4,15 +4,12 @@
 
 use std::sync::OnceLock;
 
-use wgrad_core::plan::{Backend, STAGING_PITCH_WORDS};
+use wgrad_core::plan::Backend;
 use wgrad_core::{Builder, Entry, Fetch, GraphError, Program, Tensor, TensorType};
 use wgrad_gpu::{GpuBackend, GpuOptions, Selector};
 
-/// Bytes of a staging texture of nine rows, into which few kernels fit as a whole.
-const LITTLE: usize = 9 * 4 * STAGING_PITCH_WORDS;
-
-/// The modes: as it ships, with all checks, without subgroups, with the kernel shapes for real GPUs, and, where kernels read through a staging
-/// texture at all, in pieces that read through a small one.
+/// The modes: as it ships, with all checks, without subgroups, with the kernel shapes for real GPUs, and, where kernels read through a
+/// texture, without that.
 pub fn modes() -> &'static [(&'static str, GpuBackend)] {
     static MODES: OnceLock<Vec<(&str, GpuBackend)>> = OnceLock::new();
     MODES.get_or_init(|| {
@@ -21,7 +18,7 @@ pub fn modes() -> &'static [(&'static str, GpuBackend)] {
             ("checked", GpuOptions { checked: true, ..GpuOptions::default() }),
             ("no subgroups", GpuOptions { no_subgroups: true, ..GpuOptions::default() }),
             ("hardware shapes", GpuOptions { hardware_shapes: true, webgpu_limits: true, ..GpuOptions::default() }),
-            ("in pieces", GpuOptions { staging_bytes_max: Some(LITTLE), ..GpuOptions::default() }),
+            ("no texture", GpuOptions { no_texture: true, ..GpuOptions::default() }),
         ];
         let open = |(name, options)| match GpuBackend::open_with(&Selector::default(), options) {
             Ok(backend) => Some((name, backend)),
@@ -32,9 +29,9 @@ pub fn modes() -> &'static [(&'static str, GpuBackend)] {
             }
         };
         let mut modes: Vec<_> = options.into_iter().filter_map(open).collect();
-        if modes.first().is_some_and(|(_, as_it_ships)| as_it_ships.target().staging_bytes_max == 0) {
-            eprintln!("skipped, in pieces: this driver reads buffers as fast as textures");
-            modes.retain(|(name, _)| *name != "in pieces");
+        if modes.first().is_some_and(|(_, as_it_ships)| as_it_ships.target().texture_bytes_max == 0) {
+            eprintln!("skipped, no texture: this driver reads buffers as fast as textures");
+            modes.retain(|(name, _)| *name != "no texture");
         }
         modes
     })

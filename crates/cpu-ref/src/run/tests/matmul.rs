@@ -15,16 +15,8 @@ fn matrix(buffer: usize, rows: usize, columns: usize, transposed: bool, batch_st
 }
 
 fn product(m: usize, n: usize, k: usize, (ta, tb): (bool, bool), chunk: usize) -> (MatMul, Vec<usize>) {
-    let matmul = MatMul {
-        batch: vec![],
-        m,
-        n,
-        k,
-        k_chunk: chunk,
-        a: matrix(0, m, k, ta, &[]),
-        b: matrix(1, k, n, tb, &[]),
-        stored: [m, n],
-    };
+    let matmul =
+        MatMul { batch: vec![], m, n, k, k_chunk: chunk, a: matrix(0, m, k, ta, &[]), b: matrix(1, k, n, tb, &[]) };
     let space = if matmul.splits() > 1 { vec![matmul.splits(), m, n] } else { vec![m, n] };
     (matmul, space)
 }
@@ -133,7 +125,6 @@ fn batches() {
             k_chunk: chunk,
             a: matrix(0, m, k, false, &strides(m * k)),
             b: matrix(1, k, n, true, &shared),
-            stored: [m, n],
         };
         let mut space = if matmul.splits() > 1 { vec![matmul.splits()] } else { vec![] };
         space.extend(batch.iter().chain([&m, &n]));

@@ -288,7 +288,7 @@ fn case(seed: u32) -> (Kernel, Vec<HostVec>) {
             };
             let (a, b) = (matrix(0, m, k), matrix(1, k, n));
             let k_chunk = if random.chance(50) { k } else { 1 + random.below(9) };
-            let matmul = MatMul { batch: batch.clone(), m, n, k, k_chunk, a, b, stored: [m, n] };
+            let matmul = MatMul { batch: batch.clone(), m, n, k, k_chunk, a, b };
             let mut space = if matmul.splits() > 1 { vec![matmul.splits()] } else { vec![] };
             space.extend(batch.iter().chain([&m, &n]));
             let scaled = |len, seed| {
