@@ -8,7 +8,7 @@ use std::future::Future;
 use std::task::{Context, Waker};
 
 use common::{floats, modes, program};
-use wgrad_core::plan::{Backend, BackendError, BufferClass, PrepareOptions, Session, Source, Target};
+use wgrad_core::plan::{Backend, BackendError, BufferClass, PrepareOptions, Session, Source, Target, texture_starts};
 use wgrad_core::{
     Builder, Entry, EntryId, Fetch, HostSlice, HostVec, Init, Program, Role, TensorType, Update, VarId, lower,
 };
@@ -324,16 +324,18 @@ fn equal_layers_share_a_function() {
             let target = Target { masked_kernels, ..backend.target().clone() };
             let plan = lower(&program, &target).expect("a plan");
             let code = modules(&plan, backend.capabilities()).expect("code");
+            let has_texture = texture_starts(&plan.buffers, &plan.target).is_some();
             let mut session = backend.session(plan, PrepareOptions::default()).expect("a session");
             for _ in 0..3 {
                 session.run(EntryId::from_index(0), &[HostSlice::F32(&values)]).expect("a run");
             }
             let weights: Vec<HostVec> =
                 (0..LAYERS).map(|i| session.read(Source::Variable(VarId::from_index(i))).expect("weights")).collect();
-            (weights, code)
+            (weights, code, has_texture)
         };
-        let (weights, code) = trained(true);
-        let shared = |module: &&Module| module.wgsl.contains("var at = ");
+        let (weights, code, has_texture) = trained(true);
+        // Where kernels name the buffers that they read, the code of layers whose numbers lie in other buffers differs.
+        let shared = |module: &&Module| !has_texture || module.wgsl.contains("var at = ");
         let most = code.iter().flatten().filter(shared).map(|module| module.groups.len()).max();
         // The gradients of three layers at least: each reads two buffers, all write one, and every device has eight.
         assert!(most >= Some(3), "{mode}: {most:?}");
