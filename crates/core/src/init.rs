@@ -75,21 +75,46 @@ impl Init {
     }
 
     /// Writes the first elements as the 32-bit words that a backend stores, without a copy in between.
-    #[expect(clippy::cast_possible_truncation, reason = "random numbers are rounded to f32 on purpose")]
     pub fn write_words(&self, out: &mut [u32]) {
-        match self {
-            Self::Fill(v) => out.fill(v.bits32()),
-            Self::F32(v) => out.iter_mut().zip(v.iter()).for_each(|(out, x)| *out = x.to_bits()),
-            Self::U32(v) => out.iter_mut().zip(v.iter()).for_each(|(out, &x)| *out = x),
-            Self::Uniform { low, high, seed, stream } => {
-                let mut words = Words::new(*seed, *stream);
+        self.pieces().write_next(out);
+    }
+
+    /// The 32-bit words that a backend stores, piece by piece, for one that does not have them all in memory at once.
+    pub fn pieces(&self) -> InitPieces<'_> {
+        let (seed, stream) = match self {
+            Self::Uniform { seed, stream, .. } | Self::Normal { seed, stream, .. } => (*seed, *stream),
+            Self::Fill(_) | Self::F32(_) | Self::U32(_) => (0, 0),
+        };
+        InitPieces { init: self, written: 0, random: Words::new(seed, stream) }
+    }
+}
+
+/// The words of an initial value in order: see [`Init::pieces`].
+#[derive(Debug, Clone)]
+pub struct InitPieces<'a> {
+    init: &'a Init,
+    written: usize,
+    random: Words,
+}
+
+impl InitPieces<'_> {
+    /// Writes the elements that follow those written before. Where a value that is data ends, words stay as they are.
+    #[expect(clippy::cast_possible_truncation, reason = "random numbers are rounded to f32 on purpose")]
+    pub fn write_next(&mut self, out: &mut [u32]) {
+        let from = self.written;
+        self.written += out.len();
+        let words = &mut self.random;
+        match self.init {
+            Init::Fill(v) => out.fill(v.bits32()),
+            Init::F32(v) => out.iter_mut().zip(v.iter().skip(from)).for_each(|(out, x)| *out = x.to_bits()),
+            Init::U32(v) => out.iter_mut().zip(v.iter().skip(from)).for_each(|(out, &x)| *out = x),
+            Init::Uniform { low, high, .. } => {
                 for out in out {
                     let x = low + (high - low) * f64::from(words.next() >> 8) / f64::from(1u32 << 24);
                     *out = (x as f32).to_bits();
                 }
             }
-            Self::Normal { mean, std, seed, stream } => {
-                let mut words = Words::new(*seed, *stream);
+            Init::Normal { mean, std, .. } => {
                 for out in out {
                     // In (0, 1], so that the logarithm exists.
                     let radius = (f64::from(words.next()) + 1.0) / 4_294_967_296.0;
@@ -103,6 +128,7 @@ impl Init {
 }
 
 /// Philox words of one stream, in order.
+#[derive(Debug, Clone)]
 struct Words {
     key: [u32; 2],
     stream: u32,
@@ -127,5 +153,34 @@ impl Words {
         }
         self.used += 1;
         self.words[self.used - 1]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_the_whole() {
+        let data: Vec<f32> = (0..100).map(|i| i as f32 * 0.5).collect();
+        let all = [
+            Init::Fill(Scalar::F32(1.5)),
+            Init::F32(data.into()),
+            Init::U32((0..100).collect()),
+            Init::Uniform { low: -1.0, high: 2.0, seed: 3, stream: 1 },
+            Init::Normal { mean: 0.5, std: 2.0, seed: 1 << 40, stream: 7 },
+        ];
+        for init in all {
+            let mut whole = vec![0; 100];
+            init.write_words(&mut whole);
+            let mut pieces = vec![0; 100];
+            let mut next = init.pieces();
+            // Blocks of random words are four long: pieces end within them, too.
+            for piece in pieces.chunks_mut(7) {
+                next.write_next(piece);
+            }
+            assert_eq!(pieces, whole, "{init:?}");
+            assert!(matches!(init, Init::Fill(_)) || whole[0] != whole[99], "{init:?}");
+        }
     }
 }

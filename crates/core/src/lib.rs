@@ -43,7 +43,7 @@ pub use autodiff::grad;
 pub use dtype::{DType, HostSlice, HostVec, Scalar};
 pub use error::GraphError;
 pub use graph::{FeedDecl, FeedId, Graph, Node, NodeId, Role, VarId, VariableDecl};
-pub use init::Init;
+pub use init::{Init, InitPieces};
 pub use lower::{LowerOptions, lower, lower_with};
 pub use op::{Binary, Compare, Op, PadAxis, Reduce, SliceRange, Unary};
 pub use philox::philox4x32;

@@ -26,6 +26,7 @@ mod library;
 mod matmul_small;
 mod matmul_subgroup;
 mod matmul_tile;
+mod memory;
 mod module;
 mod part;
 mod pipeline;

@@ -9,11 +9,12 @@ use wgrad_core::plan::{
     BackendError, BufferClass, BufferId, Clock, Counters, EntryPlan, Place, Plan, PrepareOptions, RunTimes, Session,
     Source, check_feeds, check_source, check_write,
 };
-use wgrad_core::{EntryId, HostSlice, HostVec, Init, VarId};
+use wgrad_core::{EntryId, HostSlice, HostVec, VarId};
 
 use crate::collect::Collected;
 use crate::device::Gpu;
 use crate::late::Late;
+use crate::memory::{buffers, write_initial_values};
 use crate::module::{Module, modules};
 use crate::pipeline::{pipelines, reads_arguments_from_storage};
 use crate::profile;
@@ -23,8 +24,6 @@ use crate::submit::{Flight, WAIT};
 use crate::texture::Texture;
 use crate::warm;
 
-/// Words written at once when variables get their initial values.
-const WRITE_WORDS_MAX: usize = 4 << 20;
 /// How long a poll of an async wait may block its executor.
 const GLANCE: Duration = Duration::from_millis(1);
 
@@ -165,7 +164,8 @@ impl GpuSession {
             allocated_bytes: buffers.iter().map(wgpu::Buffer::size).sum::<u64>(),
             ..Counters::default()
         };
-        let mut session = Self {
+        write_initial_values(&gpu, &plan, &buffers).await?;
+        Ok(Self {
             readback: find(&BufferClass::Readback),
             late_readback: find(&BufferClass::LateReadback),
             feed_buffer: find(&BufferClass::Feeds),
@@ -181,50 +181,7 @@ impl GpuSession {
             polled: Instant::now(),
             late: None,
             counters,
-        };
-        session.write_initial_values().await?;
-        Ok(session)
-    }
-
-    /// Constants and the initial values of variables. Buffers start as zeros.
-    async fn write_initial_values(&mut self) -> Result<(), BackendError> {
-        let mut pending = 0;
-        let mut write = |place: Place, words: &[u32]| {
-            for (chunk, at) in words.chunks(WRITE_WORDS_MAX).zip((place.offset..).step_by(WRITE_WORDS_MAX)) {
-                let buffer = &self.buffers[place.buffer.index()];
-                self.gpu.queue.write_buffer(buffer, at as u64 * 4, bytemuck::cast_slice(chunk));
-                pending += chunk.len();
-                if pending >= WRITE_WORDS_MAX {
-                    // Staging memory is given back once the device has copied it.
-                    let index = self.gpu.send([]);
-                    self.gpu.poll(Some((Some(index), WAIT)));
-                    pending = 0;
-                }
-            }
-        };
-        self.gpu
-            .scoped("writing initial values", || {
-                for constant in &self.plan.constants {
-                    write(constant.place, &constant.words);
-                }
-                for variable in &self.plan.variables {
-                    let len = variable.ty.shape.len();
-                    match &variable.init {
-                        Init::Fill(value) if value.bits32() == 0 => {}
-                        Init::Fill(value) => write(variable.place, &vec![value.bits32(); len]),
-                        Init::F32(values) => write(variable.place, bytemuck::cast_slice(values)),
-                        Init::U32(values) => write(variable.place, values),
-                        random @ (Init::Uniform { .. } | Init::Normal { .. }) => {
-                            let words: Vec<u32> = random.values(len).iter().map(|v| v.bits32()).collect();
-                            write(variable.place, &words);
-                        }
-                    }
-                }
-                let index = self.gpu.send([]);
-                self.gpu.poll(Some((Some(index), WAIT)));
-            })
-            .await?;
-        self.gpu.faults.check(&self.gpu.info.name, "writing initial values")
+        })
     }
 
     /// The async form of [`Session::read`]. On native targets each poll may block for up to a millisecond, because nothing else
@@ -355,54 +312,4 @@ impl Session for GpuSession {
     fn counters(&self) -> Counters {
         self.counters
     }
-}
-
-/// Every buffer of the plan, byte for byte what its memory report says, and the texture over those that are part of it.
-async fn buffers(
-    gpu: &Gpu,
-    plan: &Plan,
-    storage_arguments: bool,
-) -> Result<(Vec<wgpu::Buffer>, Option<wgpu::TextureView>), BackendError> {
-    let texture = match Texture::of(plan) {
-        Some(texture) => Some(texture.create(gpu, plan).await?),
-        None => None,
-    };
-    let (mut shown, view) = texture.map_or((vec![], None), |(buffers, view)| (buffers, Some(view)));
-    let mut shown = shown.drain(..);
-    let mut buffers = Vec::with_capacity(plan.buffers.len());
-    for buffer in &plan.buffers {
-        if let Some(made) = view.as_ref().filter(|_| buffer.class.is_in_texture()).and_then(|_| shown.next()) {
-            buffers.push(made);
-            continue;
-        }
-        let copies = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let usage = match &buffer.class {
-            BufferClass::Arguments if storage_arguments => {
-                wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST
-            }
-            BufferClass::Arguments => wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            BufferClass::Readback | BufferClass::LateReadback => {
-                wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST
-            }
-            BufferClass::Parameters
-            | BufferClass::State(_)
-            | BufferClass::Variables
-            | BufferClass::Gradients
-            | BufferClass::Temporaries
-            | BufferClass::Feeds
-            | BufferClass::FeedQueue
-            | BufferClass::Fetches
-            | BufferClass::Constants => wgpu::BufferUsages::STORAGE | copies,
-        };
-        let label = buffer.class.to_string();
-        let descriptor = wgpu::BufferDescriptor {
-            label: Some(&label),
-            size: buffer.size_bytes() as u64,
-            usage,
-            mapped_at_creation: false,
-        };
-        let during = format!("allocating {} bytes of {label}", buffer.size_bytes());
-        buffers.push(gpu.scoped(&during, || gpu.device.create_buffer(&descriptor)).await?);
-    }
-    Ok((buffers, view))
 }

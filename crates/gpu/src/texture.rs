@@ -91,10 +91,8 @@ impl Texture {
         }
         dispatch
     }
-}
 
-impl Texture {
-    /// The buffers that are part of it, in the order of the plan, and a view of it; all of them zeros.
+    /// The buffers that are part of it, by buffer of the plan, and a view of it; all of them zeros.
     ///
     /// # Errors
     /// If there is not enough memory.
@@ -102,7 +100,7 @@ impl Texture {
         &self,
         gpu: &Gpu,
         plan: &Plan,
-    ) -> Result<(Vec<wgpu::Buffer>, wgpu::TextureView), BackendError> {
+    ) -> Result<(Vec<Option<wgpu::Buffer>>, wgpu::TextureView), BackendError> {
         let part = |(buffer, start): (&wgrad_core::plan::Buffer, &Option<usize>)| {
             let start = (*start)? as u64 * 4;
             Some(Part { label: buffer.class.to_string(), start, len: buffer.size_bytes() as u64 })
@@ -117,14 +115,17 @@ impl Texture {
             gpu.send([encoder.finish()]);
             Ok((buffers, texture.create_view(&wgpu::TextureViewDescriptor::default())))
         });
-        made.await?.map_err(|refusal| match refusal {
+        let (made, view) = made.await?.map_err(|refusal| match refusal {
             Refusal::Memory => BackendError::OutOfMemory {
                 device: gpu.info.name.clone(),
                 during,
                 detail: "the driver has no memory for them".to_owned(),
             },
             Refusal::Layout => gpu.failure(&during, "the driver lays it out in another way".to_owned()),
-        })
+        })?;
+        let mut made = made.into_iter();
+        let buffers = self.starts.iter().map(|start| start.and_then(|_| made.next())).collect();
+        Ok((buffers, view))
     }
 }
 

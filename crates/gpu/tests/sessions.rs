@@ -8,13 +8,12 @@ use std::future::Future;
 use std::task::{Context, Waker};
 
 use common::{floats, modes, program};
-use wgrad_core::plan::{Backend, BackendError, BufferClass, PrepareOptions, Session, Source, Target, texture_starts};
+use wgrad_core::plan::{Backend, BackendError, BufferClass, PrepareOptions, Session, Source, Target};
 use wgrad_core::{
     Builder, Entry, EntryId, Fetch, HostSlice, HostVec, Init, Program, Role, TensorType, Update, VarId, lower,
 };
 use wgrad_gpu::{
-    AdapterClass, Capabilities, GpuBackend, GpuOptions, Interface, Module, SHADERS, Selector, adapters, devices,
-    modules,
+    AdapterClass, Capabilities, GpuBackend, GpuOptions, Interface, SHADERS, Selector, adapters, devices, modules,
 };
 
 fn backend() -> Option<GpuBackend> {
@@ -290,56 +289,73 @@ fn distinct(layers: usize, capabilities: &Capabilities, target: &Target) -> usiz
     modules.iter().flatten().map(|m| m.wgsl.as_str()).collect::<std::collections::BTreeSet<_>>().len()
 }
 
-/// Equal layers share their pipelines, on a device of any kind; no device is needed to know it.
-#[test]
-fn deep_networks_compile_once() {
-    let limits = wgrad_core::plan::Limits::WEBGPU;
-    let target = Target {
+/// A device with the least that WebGPU promises, without a texture of its buffers.
+fn plain_target() -> Target {
+    Target {
         name: "none".to_owned(),
-        limits,
+        limits: wgrad_core::plan::Limits::WEBGPU,
         arguments: true,
         readback: true,
         runs_per_submission_max: 1,
         masked_kernels: false,
         texture_bytes_max: 0,
-    };
-    let software = Capabilities { class: AdapterClass::Software, subgroup_size: Some(8), ..Capabilities::webgpu() };
-    for capabilities in [Capabilities::webgpu(), software] {
+    }
+}
+
+fn software() -> Capabilities {
+    Capabilities { class: AdapterClass::Software, subgroup_size: Some(8), ..Capabilities::webgpu() }
+}
+
+/// Equal layers share their pipelines, on a device of any kind; no device is needed to know it.
+#[test]
+fn deep_networks_compile_once() {
+    for capabilities in [Capabilities::webgpu(), software()] {
         for texture_bytes_max in [0, 1 << 24] {
-            let target = Target { texture_bytes_max, ..target.clone() };
+            let target = Target { texture_bytes_max, ..plain_target() };
             assert_eq!(distinct(24, &capabilities, &target), distinct(6, &capabilities, &target));
         }
     }
 }
 
-/// Where kernels side by side cost each other time, the gradients of equal layers are one dispatch with one function, and nothing changes.
+/// Four layers whose gradients of weights can be one dispatch.
+fn equal_layers() -> Program {
+    deep(4, [128, 128])
+}
+
+/// Where kernels side by side cost each other time, the gradients of equal layers are one dispatch with one function, where a texture
+/// shows all that they read; kernels that name their buffers are functions of their own.
 #[test]
 fn equal_layers_share_a_function() {
-    const LAYERS: usize = 4;
-    let program = deep(LAYERS, [128, 128]);
+    for (texture_bytes_max, shared) in [(1 << 24, true), (0, false)] {
+        let target = Target { masked_kernels: true, texture_bytes_max, ..plain_target() };
+        let plan = lower(&equal_layers(), &target).expect("a plan");
+        let code = modules(&plan, &software()).expect("code");
+        // The gradients of three layers at least: each reads two buffers, all write one, and every device has eight.
+        let side_by_side = code.iter().flatten().max_by_key(|module| module.groups.len()).expect("a module");
+        assert!(side_by_side.groups.len() >= 3, "{:?}", side_by_side.groups);
+        assert_eq!(side_by_side.wgsl.contains("var at = "), shared, "{}", side_by_side.wgsl);
+    }
+}
+
+/// Kernels side by side, with one function or several, compute what they do one after the other.
+#[test]
+fn masked_kernels_change_nothing() {
+    let program = equal_layers();
     let values: Vec<f32> = (0..128 * 128).map(|i| (i % 23) as f32 * 0.1 - 1.0).collect();
     // The first mode is the device as it comes; these kernels take long to compile.
     for (mode, backend) in modes().iter().take(1) {
         let trained = |masked_kernels: bool| {
             let target = Target { masked_kernels, ..backend.target().clone() };
-            let plan = lower(&program, &target).expect("a plan");
-            let code = modules(&plan, backend.capabilities()).expect("code");
-            let has_texture = texture_starts(&plan.buffers, &plan.target).is_some();
-            let mut session = backend.session(plan, PrepareOptions::default()).expect("a session");
+            let mut session = backend
+                .session(lower(&program, &target).expect("a plan"), PrepareOptions::default())
+                .expect("a session");
             for _ in 0..3 {
                 session.run(EntryId::from_index(0), &[HostSlice::F32(&values)]).expect("a run");
             }
-            let weights: Vec<HostVec> =
-                (0..LAYERS).map(|i| session.read(Source::Variable(VarId::from_index(i))).expect("weights")).collect();
-            (weights, code, has_texture)
+            let read = |i| session.read(Source::Variable(VarId::from_index(i))).expect("weights");
+            (0..4).map(read).collect::<Vec<HostVec>>()
         };
-        let (weights, code, has_texture) = trained(true);
-        // Where kernels name the buffers that they read, the code of layers whose numbers lie in other buffers differs.
-        let shared = |module: &&Module| !has_texture || module.wgsl.contains("var at = ");
-        let most = code.iter().flatten().filter(shared).map(|module| module.groups.len()).max();
-        // The gradients of three layers at least: each reads two buffers, all write one, and every device has eight.
-        assert!(most >= Some(3), "{mode}: {most:?}");
-        assert_eq!(weights, trained(false).0, "{mode}");
+        assert_eq!(trained(true), trained(false), "{mode}");
     }
 }
 
