@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "wgpu itself gives every buffer and texture a memory of its own")]
 
+use std::ffi::c_void;
 use std::sync::Arc;
 
 use ash::vk;
@@ -88,6 +89,10 @@ pub(crate) fn create(
         for (buffer, Part { label: _, start, len: _ }) in owned.buffers.iter().zip(parts) {
             raw.bind_buffer_memory(*buffer, owned.memory, *start).map_err(no_memory)?;
         }
+        if let Ok(start) = raw.map_memory(owned.memory, 0, bytes, vk::MemoryMapFlags::empty()) {
+            wish_for_huge_pages(start, bytes as usize);
+            raw.unmap_memory(owned.memory);
+        }
     }
 
     let owned = Arc::new(owned);
@@ -131,6 +136,21 @@ pub(crate) fn create(
         (texture, hal_buffers.into_iter().zip(parts).map(of).collect::<Vec<_>>())
     };
     Ok((buffers, texture))
+}
+
+/// Asks the system for pages of 2 MiB before anything has touched the memory: rows of a large matrix are a page each otherwise, and more than the processor
+/// knows the places of. It is free not to give any.
+///
+/// # Safety
+/// So many bytes are mapped there, by memory that is a part of the process, as it is where a driver is software.
+unsafe fn wish_for_huge_pages(start: *mut c_void, len: usize) {
+    const PAGE: usize = 1 << 21;
+    let before = start.align_offset(PAGE);
+    let whole = len.saturating_sub(before) / PAGE * PAGE;
+    if whole > 0 {
+        // SAFETY: as above, for a part of it; what it holds stays. An error means that there are no such pages.
+        unsafe { libc::madvise(start.wrapping_byte_add(before), whole, libc::MADV_HUGEPAGE) };
+    }
 }
 
 /// Puts the texture in the layout in which it stays, before anything is in the memory, and zeros into all of it.
