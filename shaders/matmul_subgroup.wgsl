@@ -30,22 +30,10 @@ fn part(group: u32, lane: u32, at: u32) {
         let b1_0 = b1[(p + 1u) * 8u + lane];
         let b2_0 = b1[(p + 2u) * 8u + lane];
         let b3_0 = b1[(p + 3u) * 8u + lane];
-        acc0_0.x += s0.x * b0_0.x;
-        acc0_0.x += s0.y * b1_0.x;
-        acc0_0.x += s0.z * b2_0.x;
-        acc0_0.x += s0.w * b3_0.x;
-        acc0_0.y += s0.x * b0_0.y;
-        acc0_0.y += s0.y * b1_0.y;
-        acc0_0.y += s0.z * b2_0.y;
-        acc0_0.y += s0.w * b3_0.y;
-        acc0_0.z += s0.x * b0_0.z;
-        acc0_0.z += s0.y * b1_0.z;
-        acc0_0.z += s0.z * b2_0.z;
-        acc0_0.z += s0.w * b3_0.z;
-        acc0_0.w += s0.x * b0_0.w;
-        acc0_0.w += s0.y * b1_0.w;
-        acc0_0.w += s0.z * b2_0.w;
-        acc0_0.w += s0.w * b3_0.w;
+        acc0_0.x = acc0_0.x + s0.x * b0_0.x + s0.y * b1_0.x + s0.z * b2_0.x + s0.w * b3_0.x;
+        acc0_0.y = acc0_0.y + s0.x * b0_0.y + s0.y * b1_0.y + s0.z * b2_0.y + s0.w * b3_0.y;
+        acc0_0.z = acc0_0.z + s0.x * b0_0.z + s0.y * b1_0.z + s0.z * b2_0.z + s0.w * b3_0.z;
+        acc0_0.w = acc0_0.w + s0.x * b0_0.w + s0.y * b1_0.w + s0.z * b2_0.w + s0.w * b3_0.w;
         //# end
     }
     //# hole epilogue

@@ -149,6 +149,11 @@ impl<'k> Product<'k> {
         (shared.slots.get(self.buffers.0, DType::F32, wide.0), shared.slots.get(self.buffers.1, DType::F32, wide.1))
     }
 
+    /// The function that reads four elements of the right operand, if it reads the texture.
+    pub(crate) fn right_from_texture(&self, shared: &mut Shared) -> Option<String> {
+        shared.slots.is_texture(self.buffers.1).then(|| shared.slots.get(self.buffers.1, DType::F32, true))
+    }
+
     /// Writes where a tile lies: `tile_i`, `tile_j`, `z` (number of the leading coordinates), `k_start`, `k_end`, `a_at`, `b_at`.
     pub(crate) fn start(&self, tile: &str, out: &mut String) -> Tile {
         let (tiles_m, tiles_n) = &self.tiles;

@@ -43,6 +43,7 @@ mod table_text;
 mod template;
 mod tend;
 mod texture;
+mod touch;
 mod turn;
 mod unplug;
 mod warm;

@@ -10,6 +10,7 @@ use crate::form::Form;
 use crate::kernel_matmul::{Grid, Product, is_exact};
 use crate::part::Part;
 use crate::template::{MATMUL_SUBGROUP, fill};
+use crate::touch;
 use crate::words::Words;
 
 /// The text of a kernel and its number of workgroups, for tiles whose rows are a multiple of the lanes and whose columns are one of four
@@ -32,7 +33,7 @@ pub(crate) fn part(
     let (get_a, get_b) = product.readers(shared, (true, true));
     let (m, n, lda, ldb) = (&product.m, &product.n, &product.lda, &product.ldb);
 
-    let mut start = String::new();
+    let (mut start, mut four) = (String::new(), String::new());
     let tile = product.start("group", &mut start);
     let _ = writeln!(start, "let i0 = tile_i * {rows}u;");
     for v in 0..vectors {
@@ -65,7 +66,8 @@ pub(crate) fn part(
         }
     }
 
-    let mut four = String::new();
+    let mut touched = touch::results(&product, choice, lanes, words, shared, &mut start);
+
     for v in 0..vectors {
         if matmul.b.transposed {
             for c in 0..4 {
@@ -95,6 +97,9 @@ pub(crate) fn part(
             }
         };
     }
+    if !matmul.b.transposed {
+        touched.extend(touch::next_rows(&product, choice, lanes, shared, (&mut start, &mut four)));
+    }
     let names = ["x", "y", "z", "w"];
     for r in 0..rows {
         let (q, within) = (r / lanes, r % lanes);
@@ -111,14 +116,16 @@ pub(crate) fn part(
         // the driver masks every sum once in an iteration, and copies registers around that less where few sums are on their way.
         for v in 0..vectors {
             for column in names {
+                let mut sum = format!("acc{r}_{v}.{column}");
                 for (kk, term) in names.iter().enumerate() {
-                    let a = if matmul.a.transposed {
-                        format!("s{}_{kk}.{}", r - r % 4, names[r % 4])
+                    let _ = if matmul.a.transposed {
+                        write!(sum, " + s{}_{kk}.{}", r - r % 4, names[r % 4])
                     } else {
-                        format!("s{r}.{term}")
+                        write!(sum, " + s{r}.{term}")
                     };
-                    let _ = writeln!(four, "acc{r}_{v}.{column} += {a} * b{kk}_{v}.{column};");
+                    let _ = write!(sum, " * b{kk}_{v}.{column}");
                 }
+                let _ = writeln!(four, "acc{r}_{v}.{column} = {sum};");
             }
         }
     }
@@ -130,6 +137,7 @@ pub(crate) fn part(
         wide: true,
     };
     let mut epilogue = String::new();
+    touch::end(&touched, "acc0_0", &mut epilogue);
     product.epilogue(&tile, &grid, &|r, v| format!("acc{r}_{v}"), &mut epilogue, shared)?;
     let holes = [("names", words.names()), ("start", &start), ("four", &four), ("epilogue", &epilogue)];
     Ok(Part { text: fill(MATMUL_SUBGROUP, &holes)?, groups: product.count, form: Form::MatMulSubgroup })

@@ -128,7 +128,7 @@ fn module(
     let moved = texture.map(|texture| texture.moved(dispatch));
     let dispatch = moved.as_ref().unwrap_or(dispatch);
     let machine = machine(dispatch, capabilities);
-    let mut shared = Shared { slots: Slots::new(texture.map(Texture::id)), ..Shared::default() };
+    let mut shared = Shared { slots: Slots::new(texture), ..Shared::default() };
     let mut functions: Vec<Function> = vec![];
     let mut words_of = Vec::with_capacity(dispatch.kernels.len());
     let (mut forms, mut choices, mut groups) = (vec![], vec![], vec![]);

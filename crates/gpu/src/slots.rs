@@ -10,14 +10,14 @@ use std::fmt::Write;
 use wgrad_core::DType;
 use wgrad_core::plan::{BufferId, Place};
 
-use crate::texture::WIDTH;
+use crate::texture::{Texture, WIDTH};
 
 /// The buffers of one dispatch in order of first use, which makes the text independent of their numbers in the plan.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     slots: Vec<Slot>,
     /// What stands for the texture.
-    texture: Option<BufferId>,
+    texture: Option<Texture>,
     /// As what that is read: the element type, and whether in fours.
     texture_uses: BTreeSet<(DType, bool)>,
 }
@@ -52,13 +52,25 @@ pub(crate) const fn is_aligned(place: Place) -> bool {
 
 impl Slots {
     /// No buffers yet; one that the plan does not have stands for the texture.
-    pub(crate) fn new(texture: Option<BufferId>) -> Self {
-        Self { texture, ..Self::default() }
+    pub(crate) fn new(texture: Option<&Texture>) -> Self {
+        Self { texture: texture.cloned(), ..Self::default() }
+    }
+
+    /// Whether this is what stands for the texture.
+    pub(crate) fn is_texture(&self, buffer: BufferId) -> bool {
+        self.texture.as_ref().is_some_and(|texture| texture.id() == buffer)
+    }
+
+    /// Where the texture shows a place of a buffer, if it does, and the function that reads four elements there.
+    pub(crate) fn shown(&mut self, place: Place) -> Option<(String, usize)> {
+        let texture = self.texture.as_ref()?;
+        let (id, start) = (texture.id(), texture.starts[place.buffer.index()]?);
+        Some((self.get(id, DType::F32, true), start + place.offset))
     }
 
     /// The function that reads the element at an index, or the four from an index that is a multiple of four.
     pub(crate) fn get(&mut self, buffer: BufferId, dtype: DType, wide: bool) -> String {
-        if self.texture == Some(buffer) {
+        if self.is_texture(buffer) {
             self.texture_uses.insert((dtype, wide));
             return format!("get_{}_texture", type_name(dtype, wide));
         }

@@ -3,6 +3,8 @@
 //! Kernels' reads of f32 are moved to where their buffer starts in it. The buffers that they would have read are bound all the same, so that wgpu
 //! orders each dispatch after those that write what it reads.
 
+use std::sync::Arc;
+
 use wgrad_core::DType;
 use wgrad_core::plan::{
     BackendError, BufferId, Dispatch, Index, Kind, Operand, Plan, TEXTURE_ROW_WORDS, TEXTURE_ROWS_STEP, texture_starts,
@@ -49,7 +51,7 @@ fn loads(index: &Index, space: &[usize]) -> usize {
 #[derive(Debug, Clone)]
 pub(crate) struct Texture {
     /// By buffer, in words.
-    pub(crate) starts: Vec<Option<usize>>,
+    pub(crate) starts: Arc<[Option<usize>]>,
     /// How many it has.
     pub(crate) rows: u32,
 }
@@ -58,7 +60,7 @@ impl Texture {
     /// The texture of a plan, if it has one.
     pub(crate) fn of(plan: &Plan) -> Option<Self> {
         let (starts, words) = texture_starts(&plan.buffers, &plan.target)?;
-        Some(Self { starts, rows: u32::try_from(words / TEXTURE_ROW_WORDS).ok()? })
+        Some(Self { starts: starts.into(), rows: u32::try_from(words / TEXTURE_ROW_WORDS).ok()? })
     }
 
     /// What stands for it in kernels: a buffer that the plan does not have.
@@ -105,7 +107,7 @@ impl Texture {
             let start = (*start)? as u64 * 4;
             Some(Part { label: buffer.class.to_string(), start, len: buffer.size_bytes() as u64 })
         };
-        let parts: Vec<Part> = plan.buffers.iter().zip(&self.starts).filter_map(part).collect();
+        let parts: Vec<Part> = plan.buffers.iter().zip(&*self.starts).filter_map(part).collect();
         let bytes: u64 = parts.iter().map(|part| part.len).sum();
         let during = format!("allocating {bytes} bytes of buffers that are a texture, too");
         let made = gpu.scoped(&during, || {

@@ -337,6 +337,21 @@ fn equal_layers_share_a_function() {
     }
 }
 
+/// Where a texture shows results, products load the lines that they are going to store to, and the rows that they are going to read.
+#[test]
+fn products_load_lines_ahead_where_a_texture_shows_them() {
+    for (texture_bytes_max, shown) in [(1 << 24, true), (0, false)] {
+        let target = Target { texture_bytes_max, ..plain_target() };
+        let plan = lower(&equal_layers(), &target).expect("a plan");
+        let code = modules(&plan, &software()).expect("code");
+        let products: Vec<_> = code.iter().flatten().filter(|module| module.subgroups).collect();
+        // Four layers forward, and backward the gradients of three inputs at least.
+        assert!(products.len() >= 7, "{}", products.len());
+        assert!(products.iter().all(|module| module.wgsl.contains("let result0_0_0 = ") == shown));
+        assert_eq!(products.iter().any(|module| module.wgsl.contains("var next0 = ")), shown);
+    }
+}
+
 /// Kernels side by side, with one function or several, compute what they do one after the other.
 #[test]
 fn masked_kernels_change_nothing() {

@@ -23,6 +23,7 @@ mod gradcheck;
 mod gradient_report;
 mod history;
 mod kinks;
+mod parameter_check;
 mod subject;
 mod tally;
 mod text;
