@@ -67,7 +67,6 @@ pub(crate) fn part(
     }
 
     let mut touched = touch::results(&product, choice, lanes, words, shared, &mut start);
-
     for v in 0..vectors {
         if matmul.b.transposed {
             for c in 0..4 {

@@ -16,7 +16,7 @@ use crate::texture::{Texture, WIDTH};
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     slots: Vec<Slot>,
-    /// What stands for the texture.
+    /// The texture that kernels read, if there is one.
     texture: Option<Texture>,
     /// As what that is read: the element type, and whether in fours.
     texture_uses: BTreeSet<(DType, bool)>,
@@ -51,7 +51,7 @@ pub(crate) const fn is_aligned(place: Place) -> bool {
 }
 
 impl Slots {
-    /// No buffers yet; one that the plan does not have stands for the texture.
+    /// No buffers yet. A number that no buffer of the plan has stands for the texture.
     pub(crate) fn new(texture: Option<&Texture>) -> Self {
         Self { texture: texture.cloned(), ..Self::default() }
     }
